@@ -1,0 +1,94 @@
+"""Checking a profile's tree: unknown keys, types, bounds, names, and what cannot stand together."""
+
+from __future__ import annotations
+
+from typing import Any, get_args
+
+from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
+
+from lab.errors import ProfileError
+from lab.profile.origin import Origin
+from lab.profile.schema import Profile
+from lab.profile.unbuilt import refuse_unbuilt
+from lab.text import did_you_mean, sanitize
+
+
+def validate(tree: dict[str, Any], origins: dict[str, Origin]) -> Profile:
+    """Return the profile that `tree` describes.
+
+    Args:
+        origins: where values were set; the message names file and line.
+
+    Raises:
+        ProfileError: the first thing that is wrong, and what mends it.
+    """
+    try:
+        profile = Profile.model_validate(tree)
+    except ValidationError as error:
+        raise _explain(error.errors()[0], origins) from None
+    refuse_unbuilt(profile)
+    _check_together(profile)
+    return profile
+
+
+def _check_together(profile: Profile) -> None:
+    if not profile.data.source:
+        raise ProfileError("The profile names no data.", 'Add [[data.source]] with name = "..." or use --data.')
+    if profile.method.kind == "qlora" and profile.model.dtype == "fp16" and profile.launch.gpus == 0:
+        raise ProfileError('model.dtype = "fp16" does not train on a CPU.', 'Set it to "auto".')
+
+
+def _explain(error: ErrorDetails, origins: dict[str, Origin]) -> ProfileError:
+    path = ".".join(str(part) for part in error["loc"] if part not in ("str", "list[str]"))
+    place = next((f" ({o})" for key in _self_and_parents(path) if (o := origins.get(key)) and o.file), "")
+    value = sanitize(repr(error.get("input")), newlines=False, limit=80)
+    if error["type"] == "extra_forbidden":
+        parent, _, name = path.rpartition(".")
+        options = _fields_at(parent)
+        remedy = f"Remove it or rename it; known keys there: {', '.join(options)}."
+        return ProfileError(f"{path} is not a key{place}.{did_you_mean(name, options)}", remedy)
+    problem = f"{path} = {value} {_complaint(error)}{place}."
+    if error["type"] == "missing":
+        return ProfileError(f"{path} is missing.", "Set it in the profile or with --set.")
+    hint = did_you_mean(str(error.get("input")), _choices(path))
+    return ProfileError(problem + hint, f"Mend it in the profile, or with --set {path}=...")
+
+
+def _self_and_parents(path: str) -> list[str]:
+    parts = path.split(".")
+    return [".".join(parts[:n]) for n in range(len(parts), 0, -1)]
+
+
+def _complaint(error: ErrorDetails) -> str:
+    message = error["msg"].removeprefix("Value error, ")
+    if error["type"] == "string_pattern_mismatch":
+        message = "should match " + str(error.get("ctx", {}).get("pattern"))
+    return (message[0].lower() + message[1:]).replace("input should", "should")
+
+
+def _model_at(path: str) -> type[BaseModel] | None:
+    model: Any = Profile
+    for part in path.split(".") if path else []:
+        if part.isdecimal():
+            continue
+        field = model.model_fields.get(part) if isinstance(model, type) and issubclass(model, BaseModel) else None
+        if field is None:
+            return None
+        annotation = field.annotation
+        model = next((a for a in get_args(annotation) if isinstance(a, type)), annotation)
+    return model if isinstance(model, type) and issubclass(model, BaseModel) else None
+
+
+def _fields_at(path: str) -> list[str]:
+    model = _model_at(path)
+    return [] if model is None else list(model.model_fields)
+
+
+def _choices(path: str) -> list[str]:
+    """Return the words that the key at `path` accepts, where it accepts only some."""
+    parent, _, name = path.rpartition(".")
+    model = _model_at(parent)
+    if model is None or name not in model.model_fields:
+        return []
+    return [word for word in get_args(model.model_fields[name].annotation) if isinstance(word, str)]

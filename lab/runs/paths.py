@@ -1,0 +1,127 @@
+"""Every file name in a run folder. Nobody else spells one."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+MODEL_FILES = ("adapter", "model")
+
+
+@dataclass(frozen=True)
+class RunPaths:
+    """The files of one run.
+
+    Attributes:
+        folder: `$LAB_HOME/runs/<id>`; may be moved or copied elsewhere, nothing inside names it.
+    """
+
+    folder: Path
+
+    @property
+    def id(self) -> str:
+        return self.folder.name
+
+    @property
+    def profile(self) -> Path:
+        return self.folder / "profile.toml"
+
+    @property
+    def origin(self) -> Path:
+        return self.folder / "origin.json"
+
+    @property
+    def recipe(self) -> Path:
+        return self.folder / "recipe.json"
+
+    @property
+    def environment(self) -> Path:
+        return self.folder / "environment.json"
+
+    @property
+    def data(self) -> Path:
+        return self.folder / "data.json"
+
+    @property
+    def state(self) -> Path:
+        return self.folder / "state.json"
+
+    @property
+    def lock(self) -> Path:
+        return self.folder / "lock"
+
+    @property
+    def stop(self) -> Path:
+        return self.folder / "stop.json"
+
+    @property
+    def events(self) -> Path:
+        return self.folder / "events.jsonl"
+
+    @property
+    def telemetry(self) -> Path:
+        return self.folder / "telemetry.jsonl"
+
+    @property
+    def log(self) -> Path:
+        return self.folder / "worker.log"
+
+    @property
+    def labels(self) -> Path:
+        return self.folder / "labels.json"
+
+    @property
+    def ratings(self) -> Path:
+        return self.folder / "ratings.jsonl"
+
+    @property
+    def reserve(self) -> Path:
+        """Ballast that is deleted when the disk is full, so that the end can still be written."""
+        return self.folder / "reserve"
+
+    @property
+    def adapter(self) -> Path:
+        return self.folder / "adapter"
+
+    @property
+    def checkpoints(self) -> Path:
+        return self.folder / "checkpoints"
+
+    @property
+    def evaluation(self) -> Path:
+        return self.folder / "evaluation"
+
+    @property
+    def jobs(self) -> Path:
+        return self.folder / "jobs"
+
+
+@dataclass(frozen=True)
+class EvaluationPaths:
+    """The files of one evaluation: `evaluation/<spec hash>/`."""
+
+    folder: Path
+
+    @property
+    def spec(self) -> Path:
+        return self.folder / "spec.json"
+
+    @property
+    def generations(self) -> Path:
+        return self.folder / "generations.jsonl"
+
+    @property
+    def metrics(self) -> Path:
+        return self.folder / "metrics.json"
+
+
+def evaluations(run: RunPaths) -> list[EvaluationPaths]:
+    """Return the run's finished evaluations, the oldest first; unfinished ones (no metrics.json) are left out."""
+    found = [EvaluationPaths(p) for p in run.evaluation.glob("*") if (p / "metrics.json").is_file()]
+    return sorted(found, key=lambda e: e.metrics.stat().st_mtime)
+
+
+def complete_checkpoints(run: RunPaths) -> list[Path]:
+    """Return the checkpoint folders that were written to the end (`complete.json` is there), the oldest step first."""
+    found = [p.parent for p in run.checkpoints.glob("checkpoint-*/complete.json")]
+    return sorted(found, key=lambda p: int(p.name.rpartition("-")[2]))

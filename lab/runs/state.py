@@ -1,0 +1,67 @@
+"""The state of a run, read from its folder alone.
+
+queued -> starting -> training -> evaluating -> completed | stopped | failed
+lost: work had begun, nobody holds the lock, and no end is written
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from typing import Any
+
+from lab.runs import lock
+from lab.runs.events import OUTCOMES
+from lab.runs.paths import RunPaths
+from lab.runs.reader import read_json
+
+LIVE = ("queued", "starting", "training", "evaluating")
+ENDED = (*OUTCOMES, "lost")
+RESUMABLE = ("stopped", "failed", "lost")
+STATES = (*LIVE, *ENDED)
+TAIL_BYTES = 1 << 16
+
+
+def derive(written: str, *, held: bool, end: dict[str, Any] | None) -> str:
+    """Return the state from what `state.json` says, whether the lock is held, and the attempt's `end` event.
+
+    The events win: a worker that was killed between its last event and its last state has still ended well.
+    """
+    if end is not None and not held:
+        return str(end["outcome"])
+    if written in OUTCOMES or held:
+        return written
+    return "lost"
+
+
+def read_state(run: RunPaths) -> dict[str, Any]:
+    """Return `state.json` with its `state` brought up to date; an empty object for a folder that is no run yet."""
+    record = read_json(run.state)
+    if record is None:
+        return {}
+    held = lock.is_held(run.lock)
+    if record.get("state") not in OUTCOMES or held:
+        end = None if held else last_end(run, int(record.get("attempt", 1)))
+        record["state"] = derive(str(record.get("state")), held=held, end=end)
+        record["end"] = end if end is not None else record.get("end")
+    record["alive"] = held
+    return record
+
+
+def last_end(run: RunPaths, attempt: int) -> dict[str, Any] | None:
+    """Return the `end` event of `attempt` if the last whole lines of the event log hold one."""
+    try:
+        with run.events.open("rb") as file:
+            size = file.seek(0, os.SEEK_END)
+            file.seek(max(0, size - TAIL_BYTES))
+            lines = file.read().split(b"\n")
+    except FileNotFoundError:
+        return None
+    for line in reversed(lines):
+        try:
+            record = json.loads(line)
+        except ValueError:
+            continue
+        if isinstance(record, dict) and record.get("type") == "end" and record.get("attempt") == attempt:
+            return record
+    return None

@@ -1,0 +1,128 @@
+"""Text for people: cleaning what comes from outside, clipping, and the formats of numbers.
+
+Called by every reader (runs, data, logs) at the border and by every view. Standard library only.
+"""
+
+from __future__ import annotations
+
+import difflib
+import math
+import re
+import unicodedata
+from collections.abc import Iterable
+
+LINE_LIMIT = 4096
+
+# Escape sequences first (7-bit and 8-bit forms), then single controls. An unterminated string sequence ends at the
+# line's end, so that a cut-off OSC cannot swallow the lines after it.
+_STRING_SEQUENCE = re.compile(
+    r"(?:\x1b[\]PX^_]|[\x9d\x90\x98\x9e\x9f])[^\x07\x1b\x9c\n]*(?:\x07|\x1b\\|\x9c|(?=\n)|$|(?=\x1b))"
+)
+_CSI = re.compile(r"(?:\x1b\[|\x9b)[0-?]*[ -/]*[@-~]?")
+_ESCAPE = re.compile(r"\x1b[ -/]*[0-~]?")
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+# Marks that reorder or hide text (Trojan Source, CVE-2021-42574) and lone surrogates, which no terminal can print.
+_HIDDEN = re.compile("[\u200b\u200e\u200f\u202a-\u202e\u2060-\u2069\ufeff\ud800-\udfff]")
+
+
+def sanitize(text: str, *, newlines: bool = True, limit: int = LINE_LIMIT) -> str:
+    """Return `text` without anything that could command a terminal.
+
+    Drops escape sequences (CSI, OSC, DCS ...), C0 and C1 controls, bidirectional and invisible marks; resolves the
+    carriage returns of progress bars to the last state of the line; cuts each line at `limit` characters.
+
+    Args:
+        newlines: keep line breaks and tabs; otherwise each becomes one space.
+    """
+    text = text.replace("\r\n", "\n")
+    text = _STRING_SEQUENCE.sub("", text)
+    text = _CSI.sub("", text)
+    text = _ESCAPE.sub("", text)
+    if "\r" in text:
+        text = "\n".join(_last_state(line) for line in text.split("\n"))
+    text = _HIDDEN.sub("", _CONTROL.sub("", text))
+    text = "\n".join(line if len(line) <= limit else line[: limit - 1] + "…" for line in text.split("\n"))
+    return text if newlines else re.sub(r"[\n\t]+", " ", text)
+
+
+def _last_state(line: str) -> str:
+    return next((part for part in reversed(line.split("\r")) if part), "")
+
+
+def display_width(text: str) -> int:
+    """Return the number of terminal columns that `text` takes: wide East Asian characters two, combining marks none."""
+    return sum(0 if unicodedata.combining(c) else 2 if unicodedata.east_asian_width(c) in "WF" else 1 for c in text)
+
+
+def clip(text: str, width: int) -> str:
+    """Cut `text` to `width` terminal columns, with an ellipsis where something was lost."""
+    if display_width(text) <= width:
+        return text
+    if width <= 0:
+        return ""
+    kept, used = [], 0
+    for character in text:
+        step = display_width(character)
+        if used + step > width - 1:
+            break
+        kept.append(character)
+        used += step
+    return "".join(kept) + "…"
+
+
+def pad(text: str, width: int, *, right: bool = False) -> str:
+    """Clip `text` to `width` columns and fill it up with spaces; `right` aligns it right."""
+    text = clip(text, width)
+    fill = " " * (width - display_width(text))
+    return fill + text if right else text + fill
+
+
+def did_you_mean(name: str, options: Iterable[str]) -> str:
+    """Return ` Did you mean 'x'?` for the closest of `options`, or an empty string."""
+    close = difflib.get_close_matches(name, list(options), n=1, cutoff=0.6)
+    return f" Did you mean '{close[0]}'?" if close else ""
+
+
+def plural(count: int, noun: str) -> str:
+    """Return `1 run`, `2 runs`, `0 runs`."""
+    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
+
+
+def byte_size(count: float | None) -> str:
+    """Return `count` bytes as text in decimal units, as GPU tools and perf tables print them: 1 GB = 1e9 B."""
+    if count is None:
+        return "-"
+    value, unit = float(count), "B"
+    for larger in ("kB", "MB", "GB", "TB"):
+        if abs(value) < 1000:
+            break
+        value, unit = value / 1000, larger
+    return f"{value:.0f} {unit}" if unit in ("B", "kB") else f"{value:.2f} {unit}"
+
+
+def duration(seconds: float | None) -> str:
+    """Return `mm:ss` below an hour, `h:mm:ss` from there on; `-` for what is not known."""
+    if seconds is None or not math.isfinite(seconds):
+        return "-"
+    minutes, second = divmod(round(max(seconds, 0.0)), 60)
+    hours, minute = divmod(minutes, 60)
+    return f"{hours}:{minute:02d}:{second:02d}" if hours else f"{minute:02d}:{second:02d}"
+
+
+def number(value: float | None, digits: int = 3) -> str:
+    """Return `value` with `digits` decimals, `-` for None, `nan` and `inf` as they are."""
+    if value is None:
+        return "-"
+    if not math.isfinite(value):
+        return str(value)
+    return f"{value:,.{digits}f}"
+
+
+def short_count(value: float | None) -> str:
+    """Return a count for narrow places: 950, 41.2k, 1.3M."""
+    if value is None or not math.isfinite(value):
+        return "-"
+    for limit, unit in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
+        if abs(value) >= limit:
+            return f"{value / limit:.1f}{unit}"
+    return f"{value:.0f}"
