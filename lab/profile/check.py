@@ -35,8 +35,6 @@ def validate(tree: dict[str, Any], origins: dict[str, Origin]) -> Profile:
 def _check_together(profile: Profile) -> None:
     if not profile.data.source:
         raise ProfileError("The profile names no data.", 'Add [[data.source]] with name = "..." or use --data.')
-    if profile.method.kind == "qlora" and profile.model.dtype == "fp16" and profile.launch.gpus == 0:
-        raise ProfileError('model.dtype = "fp16" does not train on a CPU.', 'Set it to "auto".')
 
 
 def _explain(error: ErrorDetails, origins: dict[str, Origin]) -> ProfileError:

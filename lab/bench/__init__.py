@@ -1,0 +1,1 @@
+"""`lab bench`: measurements against baselines, taken in one run."""

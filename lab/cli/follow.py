@@ -1,0 +1,125 @@
+"""Following runs from a terminal: a line that moves, or a line now and then where nobody looks. Ctrl-C detaches."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Sequence
+
+import typer
+
+from lab.runs.history import History
+from lab.runs.paths import RunPaths
+from lab.runs.reader import Tail
+from lab.runs.state import LIVE, read_state
+from lab.runs.store import RunInfo, read_run
+from lab.series.eta import eta_seconds, tokens_per_second
+from lab.text import clip, duration, number, short_count
+
+POLL_SECONDS = 0.5
+QUIET_SECONDS = 15.0
+RECENT = 30
+
+
+class Follower:
+    """Reads one run's new events and tells its present in a line."""
+
+    def __init__(self, run: RunPaths) -> None:
+        self.run = run
+        self.history = History()
+        self._tail = Tail(run.events)
+
+    def update(self) -> None:
+        while records := self._tail.read():
+            for record in records:
+                self.history.add(record)
+
+    def line(self, state: dict[str, object]) -> str:
+        """Return state, progress, loss, speed and time left, as far as each is known."""
+        history, phase = self.history, self.history.phase
+        name = phase.name if phase else str(state.get("state", ""))
+        detail = str(state.get("detail") or "") if name != "training" else ""
+        parts = [self.run.id, name, detail]
+        if name == "training" and history.steps:
+            parts += self._training(int(str(state.get("total_steps") or 0)))
+        return "  ".join(part for part in parts if part)
+
+    def _training(self, total: int) -> list[str]:
+        history = self.history
+        step = history.steps[-1]
+        recent = list(zip(history.steps[-RECENT:], history.times[-RECENT:], strict=True))
+        speed = tokens_per_second(history.step_tokens[-RECENT:], history.step_seconds[-RECENT:])
+        left = eta_seconds(step, total, recent)
+        parts = [f"step {step}/{total}", f"loss {number(history.curves['loss'][-1])}", f"{short_count(speed)} tok/s"]
+        return [*parts, f"ETA {duration(left)}"] if left is not None else parts
+
+
+def follow(runs: Sequence[RunPaths]) -> list[RunInfo]:
+    """Show the progress of `runs`, one after the other, until all have ended; Ctrl-C leaves them running.
+
+    Returns:
+        The runs as they ended.
+
+    Raises:
+        typer.Exit: the user detached.
+    """
+    try:
+        for run in runs:
+            _follow_one(run)
+    except KeyboardInterrupt:
+        _clear()
+        names = " ".join(run.id for run in runs if (read_run(run) or _gone()).state in LIVE)
+        typer.echo(f"Detached; the work goes on: {names or 'nothing, all had ended'}", err=True)
+        typer.echo("Look again with `lab runs watch`, stop with `lab runs stop`.", err=True)
+        raise typer.Exit(0) from None
+    return [info for run in runs if (info := read_run(run)) is not None]
+
+
+def _gone() -> RunInfo:
+    from lab.errors import NotFoundError
+
+    raise NotFoundError("The run's folder is gone.", "Somebody deleted it.")
+
+
+def _follow_one(run: RunPaths) -> None:
+    follower = Follower(run)
+    moving = sys.stderr.isatty()
+    said, when = "", 0.0
+    while True:
+        state = read_state(run)
+        follower.update()
+        line = follower.line(state)
+        if moving:
+            _show(line)
+        elif line != said and (_phase(line) != _phase(said) or time.monotonic() - when >= QUIET_SECONDS):
+            typer.echo(line, err=True)
+            said, when = line, time.monotonic()
+        if state.get("state") not in LIVE:
+            _clear()
+            return
+        time.sleep(POLL_SECONDS)
+
+
+def _phase(line: str) -> str:
+    return line.split("  ")[1] if line.count("  ") else line
+
+
+def _show(line: str) -> None:
+    import shutil
+
+    typer.echo("\r\x1b[2K" + clip(line, shutil.get_terminal_size().columns - 1), nl=False, err=True)
+
+
+def _clear() -> None:
+    if sys.stderr.isatty():
+        typer.echo("\r\x1b[2K", nl=False, err=True)
+
+
+def describe_end(info: RunInfo) -> str:
+    """Return one line on how a run ended, with what mends it."""
+    end = info.record.get("end") or {}
+    reason, remedy = str(end.get("reason") or ""), str(end.get("remedy") or "")
+    tail = f": {reason} {remedy}".rstrip() if reason else ""
+    if info.state == "lost":
+        tail = f": its worker is gone. Go on with `lab runs resume {info.id}`."
+    return f"{info.id} {info.state}{tail}"

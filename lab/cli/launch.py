@@ -1,0 +1,52 @@
+"""What `train`, `study run` and `demo` share: the checks before a start, the start, the end."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import typer
+
+from lab.cli.output import note
+
+if TYPE_CHECKING:
+    from lab.profile.load import Resolved
+    from lab.runs.labels import Labels
+    from lab.runs.paths import RunPaths
+    from lab.runs.store import RunInfo
+
+
+def check_before_start(resolved: Resolved) -> None:
+    """Refuse what can be refused without loading anything: model name, data files, unknown bundled names."""
+    from lab.data.sources import check_sources
+    from lab.modeling.source import check_model_name
+
+    check_model_name(resolved.profile.model.name)
+    check_sources(resolved.profile.data)
+
+
+def start_all(rows: Sequence[tuple[Resolved, Labels]]) -> list[RunPaths]:
+    """Check every row, then start them all; those that wait for the device queue up in this order."""
+    from lab.launching.local import start
+
+    for resolved, _ in rows:
+        check_before_start(resolved)
+    runs = []
+    for resolved, labels in rows:
+        runs.append(start(resolved, labels=labels))
+        note(f"Started {runs[-1].id}")
+    return runs
+
+
+def report_ends(infos: Sequence[RunInfo]) -> None:
+    """Say how runs ended; the command fails if one of them did.
+
+    Raises:
+        typer.Exit: with code 1.
+    """
+    from lab.cli.follow import describe_end
+
+    for info in infos:
+        note(describe_end(info))
+    if any(info.state in ("failed", "lost") for info in infos):
+        raise typer.Exit(1)

@@ -1,0 +1,12 @@
+"""Options that several verbs share."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+Sets = Annotated[list[str] | None, typer.Option("--set", "-s", metavar="KEY=VALUE", help="Change a profile value.")]
+Run = Annotated[str, typer.Argument(metavar="RUN", help="Id, name, any unique part of an id, or 'latest'.")]
+Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]

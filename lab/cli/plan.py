@@ -1,0 +1,44 @@
+"""`lab plan`: what a run would do, without loading weights."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import Annotated
+
+import typer
+
+from lab.cli.options import Json, Sets
+from lab.cli.output import note, print_json, width
+
+
+def plan(
+    profile: Annotated[str, typer.Argument(metavar="PROFILE", help="Name on the search path, or a .toml file.")],
+    sets: Sets = None,
+    time: Annotated[bool, typer.Option("--time", help="Load the model, time it for seconds, estimate.")] = False,
+    json: Json = False,
+) -> None:
+    """Dry run: data report, one example with masked tokens dimmed, recipe, steps, memory. Loads no weights."""
+    from lab.cli.estimate import estimate_study
+    from lab.cli.launch import check_before_start
+    from lab.cli.planview import sections
+    from lab.profile.load import load_profile
+    from lab.training.plan import plan as make
+
+    resolved = load_profile(profile, sets or [])
+    check_before_start(resolved)
+    found = make(resolved, note)
+    if time and not found["refused"]:
+        note("timing the model")
+        found["seconds"] = estimate_study([resolved])
+    if json:
+        print_json(found)
+    else:
+        typer.echo("\n\n".join(sections(found, width(), dim=_can_dim())))
+    if found["refused"]:
+        note(f"lab: {found['refused']['problem']}\n     {found['refused']['remedy']}")
+        raise typer.Exit(2)
+
+
+def _can_dim() -> bool:
+    return sys.stdout.isatty() and os.environ.get("TERM", "dumb") != "dumb"

@@ -1,0 +1,131 @@
+"""The plan of a run as text: short aligned sections. Called by `lab plan`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from textwrap import fill, wrap
+from typing import Any
+
+from lab.text import byte_size, display_width, number, pad, plural, short_count
+
+WIDEST = 100
+DIM, PLAIN = "\x1b[2m", "\x1b[0m"
+OPEN, CLOSE = "[[", "]]"
+PARTS = ("weights", "trainable", "activations", "head", "dequantized", "overhead")
+
+Example = Sequence[dict[str, Any]]
+
+
+def sections(plan: dict[str, Any], columns: int, *, dim: bool) -> Iterator[str]:
+    """Yield the plan as blocks of lines.
+
+    Args:
+        plan: what `lab.training.plan.plan` returns, with "seconds" where the model was timed.
+        dim: dim what is not supervised; otherwise brackets enclose what is.
+    """
+    columns = min(columns, WIDEST)
+    yield pairs([("profile", plan["profile"]), ("model", plan["model"]["label"]), ("method", plan["method"])], columns)
+    yield _data(plan["data"], columns)
+    if plan["data"]["example"]:
+        key = "dimmed: not supervised" if dim else f"{OPEN}supervised{CLOSE}"
+        yield "\n".join([f"Example ({key})", *example_lines(plan["data"]["example"], columns - 2, dim=dim)])
+    if plan["refused"]:
+        return
+    choices = [(name, f"{_value(one['value'])} - {one['why']}") for name, one in plan["recipe"].items()]
+    yield "Recipe\n" + pairs(choices, columns, "  ")
+    if plan["steps"]:
+        yield "Steps\n" + pairs(_steps(plan), columns, "  ")
+    yield "Size\n" + pairs(_size(plan), columns, "  ")
+    if "seconds" in plan:
+        from lab.cli.estimate import about
+
+        yield "Time\n  " + ("it could not be measured" if plan["seconds"] is None else f"{about(plan['seconds'])} here")
+
+
+def pairs(rows: Sequence[tuple[str, str]], columns: int, indent: str = "") -> str:
+    """Return names and values aligned; a long value goes on beneath itself."""
+    names = max(len(name) for name, _ in rows)
+    heads = [f"{indent}{name:<{names}}  " for name, _ in rows]
+    return "\n".join(
+        fill(value, columns, initial_indent=head, subsequent_indent=" " * len(head))
+        for head, (_, value) in zip(heads, rows, strict=True)
+    )
+
+
+def _value(value: Any) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return str(value) if value != "" else "none"
+
+
+def _data(report: dict[str, Any], columns: int) -> str:
+    sources = [(source["name"], _source(source)) for source in report["sources"]]
+    facts = [
+        ("template", f"{report['template']['source']} ({report['template']['hash']})"),
+        ("supervised", f"{_percent(report['supervised_share'])} of all tokens"),
+        ("lost", f"{_percent(report['dropped_share'])} of the rows, unasked"),
+    ]
+    return "\n".join(["Data", pairs(sources, columns, "  "), _splits(report["splits"]), pairs(facts, columns, "  ")])
+
+
+def _source(source: dict[str, Any]) -> str:
+    dropped = [f"{count:,} {reason}" for reason, count in source["dropped"].items()]
+    counts = [f"{source['read']:,} rows read", f"{source['kept']:,} kept"]
+    return f"{source['format']}: " + ", ".join([*counts, *(["dropped: " + ", ".join(dropped)] if dropped else [])])
+
+
+def _splits(splits: dict[str, Any]) -> str:
+    header = ("split", "rows", "tokens", "supervised", "min", "median", "p90", "max")
+    rows = [header]
+    for name, split in splits.items():
+        counts = [f"{split[key]:,}" for key in ("rows", "tokens", "supervised_tokens")]
+        rows.append((name, *counts, *(number(split["lengths"][key], 0) for key in ("min", "median", "p90", "max"))))
+    widths = [max(len(row[index]) for row in rows) for index in range(len(header))]
+    lines = ("  ".join(pad(cell, widths[i], right=i > 0) for i, cell in enumerate(row)) for row in rows)
+    return "\n".join(f"  {line}" for line in lines)
+
+
+def _percent(share: float | None) -> str:
+    return "-" if share is None else f"{100 * share:.1f} %"
+
+
+def _steps(plan: dict[str, Any]) -> list[tuple[str, str]]:
+    steps = plan["steps"]
+    return [
+        ("optimiser", f"{plural(steps['total'], 'step')}, {steps['per_epoch']:,} an epoch ({steps['epochs']:.2g} epochs)"),
+        ("warm-up", plural(steps["warmup"], "step")),
+        ("validation", plural(steps["validations"], "time")),
+        ("tokens", f"{steps['tokens']:,} to train on"),
+    ]
+
+
+def _size(plan: dict[str, Any]) -> list[tuple[str, str]]:
+    if plan["memory"] is None:
+        return [("unknown", plan["unknown_size"])]
+    parameters, memory = plan["parameters"], plan["memory"]
+    trained = f"{short_count(parameters['trainable'])} trained ({_percent(parameters['share'])})"
+    parts = ", ".join(f"{name} {byte_size(memory[name])}" for name in PARTS if memory[name])
+    room = "" if memory["fits"] else ": it does not fit"
+    return [
+        ("parameters", f"{short_count(parameters['total'])}, {trained}"),
+        ("memory", f"about {byte_size(memory['total'])} of {byte_size(memory['device_bytes'])}{room}"),
+        ("of that", parts),
+    ]
+
+
+def example_lines(example: Example, columns: int, *, dim: bool) -> list[str]:
+    """Return a rendered row as indented lines of at most `columns`, its supervised parts told from the others."""
+    if not dim:
+        marked = "".join(f"{OPEN}{part['text']}{CLOSE}" if part["supervised"] else part["text"] for part in example)
+        return [f"  {line}" for line in _wrapped(marked, columns)]
+    flags = iter([bool(part["supervised"]) for part in example for _ in part["text"]])
+    lines = _wrapped("".join(part["text"] for part in example), columns)
+    return [f"  {_dimmed(line, [next(flags, True) for _ in line])}" for line in lines]
+
+
+def _wrapped(text: str, columns: int) -> list[str]:
+    ...
+
+
+def _dimmed(line: str, supervised: Sequence[bool]) -> str:
+    ...

@@ -1,0 +1,1 @@
+"""Comparing runs: the table, its fairness, its tests."""

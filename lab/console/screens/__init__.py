@@ -1,0 +1,1 @@
+"""The pages, and the panels that open over them."""

@@ -1,0 +1,163 @@
+"""Page 3: one run as it goes: where it is, its curves, what the machine does, what has happened."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from textual import events
+from textual.app import ComposeResult
+from textual.containers import Grid
+
+from lab.console.charts import MIN_SHARE, SMOOTHINGS, Chart, View
+from lab.console.feed import Snapshot, chosen
+from lab.console.keys import bindings
+from lab.console.live import Live
+from lab.console.liveparts import facts, identity, note_lines, progress_line
+from lab.console.screens.page import Page
+from lab.console.widgets.chart import ChartView
+from lab.console.widgets.parts import Facts, Line
+
+CHARTS = ("loss", "power", "grad_norm", "lr", "memory")
+NOTE_LINES = 3
+TAIL_SHARE = 0.25
+EMPTY = "No run to watch yet. Start one in a shell: lab demo --quick"
+
+
+class LivePage(Page):
+    NAME = "live"
+    BINDINGS = bindings("live")
+    CSS_PATH = "live.tcss"
+    AUTO_FOCUS = ""
+
+    def body(self) -> ComposeResult:
+        yield Line("identity")
+        yield Line("progress")
+        yield Facts("facts")
+        with Grid(id="charts"):
+            for name in CHARTS:
+                yield ChartView(name, plain=self.looks.plain)
+        for index in range(NOTE_LINES):
+            yield Line(f"note-{index}", classes="note")
+
+    def on_mount(self) -> None:
+        self._focus_chart("loss")
+
+    @property
+    def view(self) -> View:
+        return self.lab.view
+
+    def show(self, snapshot: Snapshot) -> None:
+        super().show(snapshot)
+        live = snapshot.live
+        if live is None:
+            self.query_one("#identity", Line).put([(EMPTY if snapshot.loaded else "", "$quiet")])
+            return
+        with self.app.batch_update():
+            self._show(live)
+
+    def _show(self, live: Live) -> None:
+        width = self.size.width - 2
+        self.query_one("#identity", Line).put(*identity(live, self.looks))
+        self.query_one("#progress", Line).put(*progress_line(live, width, self.looks))
+        self.query_one(Facts).put(facts(live, self.view))
+        for chart in live.charts:
+            self._chart(chart.name).put(chart)
+        lines = note_lines(live, self._note_count())
+        for index, line in enumerate(lines):
+            self.query_one(f"#note-{index}", Line).put(*line)
+
+    def _note_count(self) -> int:
+        return NOTE_LINES if self.has_class("-tall") else 1
+
+    def _chart(self, name: str) -> ChartView:
+        return self.query_one(f"#chart-{name.replace('_', '-')}", ChartView)
+
+    def on_resize(self, event: events.Resize) -> None:
+        self.lab.change_view(replace(self.view, columns=max(event.size.width, 20)))
+
+    # keys
+
+    def _focus_chart(self, name: str) -> None:
+        """Mark the chart that is shown where only one has room."""
+        for chart in self.query(ChartView):
+            chart.set_class(chart.name == name, "-focus")
+
+    def action_smooth(self) -> None:
+        place = SMOOTHINGS.index(self.view.smoothing) if self.view.smoothing in SMOOTHINGS else -1
+        self.lab.change_view(replace(self.view, smoothing=SMOOTHINGS[(place + 1) % len(SMOOTHINGS)]))
+
+    def action_log_axis(self) -> None:
+        self.lab.change_view(replace(self.view, log=not self.view.log))
+
+    def action_zoom(self) -> None:
+        self.lab.change_view(replace(self.view, share=TAIL_SHARE if self.view.share >= 1 else 1.0))
+
+    def action_narrower(self) -> None:
+        self.lab.change_view(replace(self.view, share=max(self.view.share / 2, MIN_SHARE)))
+
+    def action_wider(self) -> None:
+        self.lab.change_view(replace(self.view, share=min(self.view.share * 2, 1.0)))
+
+    def action_cursor(self, by: int) -> None:
+        """Move the cursor by one cell of the loss chart; it begins at the newest step."""
+        live = self.lab.snapshot.live
+        if live is None or not live.charts or not live.step:
+            return
+        low, high = live.charts[0].x_range
+        cell = max((high - low) / max(self._chart("loss").size.width - 8, 10), 1.0)
+        here = live.step if self.view.cursor is None else self.view.cursor + round(by * cell)
+        self.lab.change_view(replace(self.view, cursor=int(min(max(here, low, 1), live.step))))
+
+    def action_no_cursor(self) -> None:
+        if self.view.cursor is not None:
+            self.lab.change_view(replace(self.view, cursor=None))
+        elif self.has_class("-one"):
+            self.remove_class("-one")
+
+    def action_chart(self) -> None:
+        names = [chart.name for chart in self.query(ChartView)]
+        here = next((i for i, chart in enumerate(self.query(ChartView)) if chart.has_class("-focus")), 0)
+        self._focus_chart(str(names[(here + 1) % len(names)]))
+
+    def action_enlarge(self) -> None:
+        self.toggle_class("-one")
+
+    def action_step_run(self, by: int) -> None:
+        """Watch the run that stands `by` rows further down the list."""
+        runs = self.lab.snapshot.runs
+        here = chosen(runs, self.lab.run_folder)
+        if here is not None:
+            place = min(max(runs.index(here) + by, 0), len(runs) - 1)
+            self.lab.watch_run(runs[place].folder)
+
+    def on_click(self, event: events.Click) -> None:
+        """A click into a chart over steps puts the cursor there; a double click gives the chart the whole page."""
+        widget = event.widget
+        if not isinstance(widget, ChartView):
+            return
+        self._focus_chart(str(widget.name))
+        if event.chain == 2:
+            self.action_enlarge()
+            return
+        step = step_at(widget.chart, event.x, widget.size.width)
+        live = self.lab.snapshot.live
+        if step is not None and live is not None and live.step:
+            self.lab.change_view(replace(self.view, cursor=min(max(step, 1), live.step)))
+
+    def on_mouse_scroll_up(self) -> None:
+        self.action_narrower()
+
+    def on_mouse_scroll_down(self) -> None:
+        self.action_wider()
+
+
+def step_at(chart: Chart, x: int, width: int) -> int | None:
+    """Return the step under column `x` of a chart; None on its labels, or where x is time."""
+    from lab.console.plot import LABEL_WIDTH
+
+    inner = width - LABEL_WIDTH - 1
+    place = x - LABEL_WIDTH - 1
+    if chart.clock or place < 0 or inner < 2:
+        return None
+    low, high = chart.x_range
+    return round(low + (high - low) * place / (inner - 1))

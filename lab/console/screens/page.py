@@ -1,0 +1,68 @@
+"""What the six pages have in common: tabs above, keys below, and a way to be shown a snapshot."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar, cast
+
+from textual.app import ComposeResult
+from textual.binding import BindingType
+from textual.screen import Screen
+
+from lab.console.feed import Snapshot
+from lab.console.keys import writing_actions
+from lab.console.looks import Looks
+from lab.console.widgets.frame import BRAND, KeyLine, Tabs
+from lab.console.widgets.parts import Part
+from lab.text import plural
+
+if TYPE_CHECKING:
+    from lab.console.app import LabApp
+
+BREAKPOINTS = [(0, "-tiny"), (56, "-narrow"), (76, "-normal"), (110, "-wide")]
+HEIGHTS = [(0, "-flat"), (16, "-short"), (22, "-even"), (32, "-tall")]
+
+
+class Page(Screen[None]):
+    """One of the pages: `NAME` is its name in `keys.PAGES`."""
+
+    NAME: ClassVar[str] = ""
+    BINDINGS: ClassVar[list[BindingType]] = []
+    HORIZONTAL_BREAKPOINTS = BREAKPOINTS
+    VERTICAL_BREAKPOINTS = HEIGHTS
+
+    @property
+    def lab(self) -> LabApp:
+        from lab.console.app import LabApp
+
+        return cast(LabApp, self.app)
+
+    @property
+    def looks(self) -> Looks:
+        return self.lab.looks
+
+    def compose(self) -> ComposeResult:
+        yield Tabs(self.NAME)
+        yield from self.body()
+        yield KeyLine(self.NAME, readonly=self.lab.readonly)
+
+    def body(self) -> ComposeResult:
+        """The widgets between tabs and keys."""
+        yield from ()
+
+    def show(self, snapshot: Snapshot) -> None:
+        """Show what is new."""
+        brand: Part = ("frozen p", "bold $warning") if self.lab.frozen else BRAND
+        self.query_one(Tabs).put(brand, self._corner(snapshot))
+
+    def _corner(self, snapshot: Snapshot) -> tuple[Part, ...]:
+        readonly: tuple[Part, ...] = (("read-only  ", "$quiet"),) if self.lab.readonly else ()
+        living = len(snapshot.living)
+        return (*readonly, (plural(living, "run") + " live", "$quiet")) if living else readonly
+
+    def on_screen_resume(self) -> None:
+        self.show(self.lab.snapshot)
+        self.lab.ask()
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Refuse everything that changes a run or a file under `--readonly`."""
+        return not (self.lab.readonly and action in writing_actions())

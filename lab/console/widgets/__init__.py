@@ -1,0 +1,1 @@
+"""What pages are made of. A widget places and styles plain values; it reads nothing itself."""

@@ -1,0 +1,111 @@
+"""The two lines that every page has: the tabs above and the keys below. Both answer to the mouse."""
+
+from __future__ import annotations
+
+from textual import events
+from textual.content import Content
+from textual.widget import Widget
+
+from lab.console.keys import PAGES, keys_of
+from lab.console.widgets.parts import Part, width_of
+from lab.text import display_width
+
+BRAND: Part = ("LoRA Lab", "bold")
+Link = tuple[str, str, str]
+"""A text, its style, and the action that a click on it calls; empty for none."""
+
+
+class Links(Widget):
+    """A line of texts that can be clicked."""
+
+    DEFAULT_CSS = "Links { height: 1; width: 1fr; }"
+
+    def links(self) -> list[Link]:
+        """The line, in the widget's present width."""
+        return []
+
+    def render(self) -> Content:
+        return Content.assemble(*((text, style) for text, style, _ in self.links()))
+
+    async def on_click(self, event: events.Click) -> None:
+        action = action_at(self.links(), event.x)
+        if action:
+            await self.run_action(action)
+
+
+def action_at(links: list[Link], x: int) -> str:
+    """Return the action of the text at column `x`; empty where there is none."""
+    for text, _, action in links:
+        x -= display_width(text)
+        if x < 0:
+            return action
+    return ""
+
+
+class Tabs(Links):
+    """The name of the lab and its pages; the one that is shown stands out."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__(id="tabs")
+        self._page = page
+        self._brand: Part = BRAND
+        self._right: tuple[Part, ...] = ()
+
+    def put(self, brand: Part, right: tuple[Part, ...]) -> None:
+        """Show `brand` at the beginning and `right` at the end of the line, where they have room."""
+        if (brand, right) != (self._brand, self._right):
+            self._brand, self._right = brand, right
+            self.refresh()
+
+    def links(self) -> list[Link]:
+        return tab_links(self._page, self._brand, self._right, self.size.width)
+
+
+def tab_links(page: str, brand: Part, right: tuple[Part, ...], width: int) -> list[Link]:
+    """Return the tabs' line: the right end gives way first, then the brand, then the names of the pages."""
+    tabs: list[Link] = []
+    short = width < 56
+    for number, name in enumerate(PAGES, 1):
+        here = name == page
+        text = str(number) if short and not here else f"{number} {name.title()}"
+        style = "bold $primary" if here else "$quiet"
+        tabs += [(text, style, f"app.page('{name}')"), ("  ", "", "")]
+    first: list[Link] = [(*brand, ""), ("   ", "", "")]
+    if width >= length(first) + length(tabs):
+        tabs = first + tabs
+    gap = width - length(tabs) - width_of(right)
+    return [*tabs, (" " * gap, "", ""), *((text, style, "") for text, style in right)] if gap >= 0 else tabs
+
+
+def length(links: list[Link]) -> int:
+    return sum(display_width(text) for text, _, _ in links)
+
+
+class KeyLine(Links):
+    """The page's keys, as many as fit, ending on those that always matter."""
+
+    def __init__(self, page: str, *, readonly: bool) -> None:
+        super().__init__(id="keyline")
+        self._page, self._readonly = page, readonly
+
+    def links(self) -> list[Link]:
+        return key_links(self._page, self.size.width, readonly=self._readonly)
+
+
+def key_links(page: str, width: int, *, readonly: bool) -> list[Link]:
+    """Return the footer: the page's own keys from the left, help and leave at the end."""
+    keys = [key for key in keys_of(page) if key.label and not (readonly and key.writes)]
+    own = [key for key in keys if page in key.pages]
+    always = [key for key in keys if page not in key.pages]
+    tail = [part for key in always for part in _links(key.shown.split()[0], key.label, key.action)]
+    line: list[Link] = _links("1-6", "pages", "") if width >= 70 else []
+    for key in own:
+        part = _links(key.shown.split()[0], key.label, key.action)
+        if length(line) + length(part) + length(tail) <= width:
+            line += part
+    return line + tail
+
+
+def _links(key: str, label: str, action: str) -> list[Link]:
+    action = action if not action or action.startswith("app.") else f"screen.{action}"
+    return [(key, "bold $primary", action), (f" {label}", "$quiet", action), ("  ", "", "")]

@@ -1,0 +1,122 @@
+"""Evaluating one model on its test rows, into `evaluation/<spec hash>/`. Called by the worker and evaluation jobs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from lab import atomic
+from lab.data.prepare import Prepared, TestRow
+from lab.data.rows import split_hash
+from lab.evaluation.generate import Answered, Answerer, batch_size
+from lab.evaluation.perplexity import reference_nll
+from lab.evaluation.spec import artifact_hash, build_spec, chosen_rows
+from lab.home import make_private
+from lab.profile.schema import Profile
+from lab.runs.appendlog import AppendLog
+from lab.runs.paths import EvaluationPaths, RunPaths
+from lab.runs.reader import read_all
+from lab.scoring.answers import answers_from_rows
+from lab.scoring.score import score
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+
+@dataclass(frozen=True)
+class Subject:
+    """The model that answers, and in what form.
+
+    Attributes:
+        stop_ids: the tokens that end an answer.
+    """
+
+    model: PreTrainedModel
+    tokenizer: PreTrainedTokenizerBase
+    device: str
+    dtype: str
+    quantization: str
+    stop_ids: frozenset[int]
+
+
+def evaluate(
+    run: RunPaths,
+    profile: Profile,
+    prepared: Prepared,
+    subject: Subject,
+    progress: Callable[[str], None],
+    stop_asked: Callable[[], bool],
+) -> EvaluationPaths | None:
+    """Answer the test rows, measure their perplexity, score. Answers of the same spec that exist already are kept.
+
+    Returns:
+        The finished evaluation; None if it was stopped half-way, to go on where it stopped when asked again.
+    """
+    rows = chosen_rows(prepared.test, profile.evaluate)
+    spec = _spec(run, profile, prepared, subject, rows)
+    paths = EvaluationPaths(make_private(run.evaluation / spec["hash"]))
+    atomic.write_json(paths.spec, spec)
+    done = {str(record["id"]) for record in read_all(paths.generations)}
+    missing = [row for row in rows if row.row.id not in done]
+    progress(f"perplexity of {len(missing)} references")
+    likelihoods = reference_nll(subject.model, [row.encoded for row in missing], subject.tokenizer.pad_token_id)
+    log = AppendLog(paths.generations)
+    size = batch_size(profile.evaluate, subject.device)
+    prompts = [row.prompt_ids for row in missing]
+    answerer = Answerer(subject.model, subject.tokenizer, subject.stop_ids, profile.evaluate)
+    for batch in answerer.answers(prompts, size, stop_asked):
+        for one in batch:
+            log.append(_generation(missing[one.index], one, *likelihoods[one.index]))
+        done.update(missing[one.index].row.id for one in batch)
+        progress(f"answered {len(done)} of {len(rows)}")
+    log.close()
+    if len(done) < len(rows):
+        return None
+    progress("scoring")
+    atomic.write_json(paths.metrics, _metrics(paths, profile, answerer, rows))
+    return paths
+
+
+def _spec(
+    run: RunPaths, profile: Profile, prepared: Prepared, subject: Subject, rows: Sequence[TestRow]
+) -> dict[str, Any]:
+    return build_spec(
+        profile.evaluate,
+        rows=len(rows),
+        rows_hash=split_hash([row.row for row in rows]),
+        test_hash=prepared.report["splits"]["test"]["hash"],
+        template_hash=prepared.template.hash,
+        size=batch_size(profile.evaluate, subject.device),
+        dtype=subject.dtype,
+        quantization=subject.quantization,
+        artifact=artifact_hash(run.adapter),
+    )
+
+
+def _generation(row: TestRow, one: Answered, nll: float, nll_tokens: int) -> dict[str, Any]:
+    return {
+        "id": row.row.id,
+        "prompt": row.prompt_text,
+        "references": [row.row.reference],
+        "answer": one.text,
+        "tokens": one.tokens,
+        "seconds": one.seconds,
+        "finish": one.finish,
+        "group": row.row.group,
+        "nll": nll,
+        "nll_tokens": nll_tokens,
+        "reference_bytes": len(row.row.reference.encode()),
+    }
+
+
+def _metrics(paths: EvaluationPaths, profile: Profile, answerer: Answerer, rows: Sequence[TestRow]) -> dict[str, Any]:
+    generations = list(read_all(paths.generations))
+    tokens, seconds = sum(int(g["tokens"]) for g in generations), sum(float(g["seconds"]) for g in generations)
+    cost = {
+        "generated_tokens": tokens,
+        "seconds": seconds,
+        "tokens_per_second": tokens / seconds if seconds else None,
+        "first_token_seconds": answerer.first_token_seconds([row.prompt_ids for row in rows[:5]]),
+    }
+    return {**score(answers_from_rows(generations), profile.evaluate.metric_names), "cost": cost}

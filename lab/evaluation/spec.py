@@ -1,0 +1,64 @@
+"""What an evaluation is: everything that decides its numbers, and the hash that names its folder."""
+
+from __future__ import annotations
+
+import hashlib
+import random
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+from lab import jsonio
+from lab.profile.schema import Evaluate
+
+T = TypeVar("T")
+
+
+def chosen_rows(rows: Sequence[T], decoding: Evaluate) -> list[T]:
+    """Return the seeded subset of test rows that is answered, in the rows' own order; all of them for `rows = 0`."""
+    if not decoding.rows or decoding.rows >= len(rows):
+        return list(rows)
+    chosen = random.Random(decoding.seed).sample(range(len(rows)), decoding.rows)
+    return [rows[index] for index in sorted(chosen)]
+
+
+def build_spec(
+    decoding: Evaluate,
+    *,
+    rows: int,
+    rows_hash: str,
+    test_hash: str,
+    template_hash: str,
+    size: int,
+    dtype: str,
+    quantization: str,
+    artifact: str,
+) -> dict[str, Any]:
+    """Return the content of `spec.json`; equal hashes mean that answers may be reused."""
+    spec: dict[str, Any] = {
+        "schema": 1,
+        "task": "test",
+        "rows": rows,
+        "rows_hash": rows_hash,
+        "test_hash": test_hash,
+        "template_hash": template_hash,
+        "decoding": {
+            key: getattr(decoding, key)
+            for key in ("max_new_tokens", "temperature", "top_p", "repetition_penalty", "seed")
+        },
+        "weights": decoding.weights,
+        "batch_size": size,
+        "dtype": dtype,
+        "quantization": quantization,
+        "artifact": artifact,
+    }
+    return {**spec, "hash": hashlib.sha256(jsonio.dumps(spec).encode()).hexdigest()[:12]}
+
+
+def artifact_hash(adapter: Path) -> str:
+    """Return the sha256 (12 digits) of the adapter's weights; "base" where there is no adapter."""
+    weights = adapter / "adapter_model.safetensors"
+    if not weights.is_file():
+        return "base"
+    with weights.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()[:12]

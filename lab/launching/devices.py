@@ -1,0 +1,191 @@
+"""The queue for devices: each run works on one GPU, or the CPU, that no other run on this host uses.
+
+Called by the worker before it loads anything heavy. There is no daemon: waiting runs stand in a row of tickets, and
+the oldest living one takes the lock of the device that comes free. Processes that are no runs take no locks; nobody
+waits for them, but a GPU without them comes first, and a shared one is said to be shared.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from lab.launching.hostlocks import Ticket, holder, living_tickets, lock_folder, take, ticket
+from lab.telemetry.devices import Gpu, visible_devices
+from lab.telemetry.devices import list_gpus as installed_gpus
+from lab.text import byte_size, sanitize
+
+STRANGER_BYTES = 512_000_000
+POLL_SECONDS = 0.5
+_NAMED = 3
+
+
+@dataclass(frozen=True)
+class Device:
+    """A device that belongs to this process until `release` or its end.
+
+    Attributes:
+        index, uuid: of a GPU; None and "" for the CPU.
+        name: the GPU's name, or "cpu".
+        shared: a line about others on the same GPU; "" where none were seen.
+    """
+
+    kind: Literal["cpu", "cuda"]
+    index: int | None
+    uuid: str
+    name: str
+    shared: str
+    lock_fd: int
+
+    @property
+    def visible(self) -> str:
+        """The value of CUDA_VISIBLE_DEVICES that shows this device alone; to be set before torch is imported."""
+        return "" if self.kind == "cpu" else self.uuid or str(self.index)
+
+    def release(self) -> None:
+        if self.lock_fd in _held:
+            _held.discard(self.lock_fd)
+            os.close(self.lock_fd)
+
+
+@dataclass(frozen=True)
+class _Choice:
+    """A device that would do; `gpu` is None for the CPU."""
+
+    lock: str
+    gpu: Gpu | None
+
+
+def usable_gpus() -> list[Gpu]:
+    """Return the GPUs that this process may use, in CUDA's order."""
+    return visible_devices(os.environ, installed_gpus())
+
+
+def wait_for_device(
+    run: str,
+    gpus: int,
+    *,
+    waiting: Callable[[str], None],
+    should_stop: Callable[[], bool],
+    list_gpus: Callable[[], Sequence[Gpu]] = usable_gpus,
+    poll: float = POLL_SECONDS,
+) -> Device | None:
+    """Wait for a device and return it; None if `should_stop` said so first.
+
+    Args:
+        run: the id under which others will find themselves waiting behind it.
+        gpus: 0 asks for the CPU; otherwise one of the visible GPUs, and the CPU where there are none.
+        waiting: is told what is waited for, whenever that changes; never called if a device is free at once.
+
+    Raises:
+        RunStateError: the folder of the device locks cannot be used.
+    """
+    folder = lock_folder()
+    cards = list_gpus() if gpus > 0 else ()
+    choices = [_Choice(_lock_name(gpu), gpu) for gpu in cards] or [_Choice("cpu.lock", None)]
+    with ticket(folder, run, tuple(choice.lock for choice in choices)) as mine:
+        said = ""
+        while not should_stop():
+            older = [other for other in living_tickets(folder) if other < mine]
+            wanted = {name for other in older for name in other.locks}
+            free = [c for c in choices if c.lock not in wanted and holder(folder, c.lock) is None]
+            for choice in _fewest_strangers_first(_look_again(free, list_gpus) if said else free):
+                handle = take(folder, choice.lock, run)
+                if handle is not None:
+                    return _device(choice, handle)
+            line = _waiting_line(folder, choices, older)
+            if line != said:
+                waiting(line)
+                said = line
+            time.sleep(poll)
+    return None
+
+
+def strangers_line(gpu: Gpu) -> str:
+    """Return a line about the processes that use much of `gpu`'s memory; empty where there are none.
+
+    To be asked while its lock is ours or free: then none of them is a run.
+    """
+    heavy = [p for p in gpu.processes or () if p.pid != os.getpid() and (p.used_bytes or 0) > STRANGER_BYTES]
+    if heavy:
+        shown = [f"pid {p.pid} ({_process_name(p.pid)}{byte_size(p.used_bytes)})" for p in heavy]
+        return f"GPU {gpu.index} is also used by {_and_more(shown)}"
+    if (gpu.used_bytes or 0) > STRANGER_BYTES:  # in a container others may be out of sight; what they take is not
+        return f"GPU {gpu.index} is also used by others ({byte_size(gpu.used_bytes)})"
+    return ""
+
+
+def _look_again(choices: list[_Choice], list_gpus: Callable[[], Sequence[Gpu]]) -> list[_Choice]:
+    """Bring the GPUs in `choices` up to date: others may have come or gone in the time of waiting."""
+    if all(choice.gpu is None for choice in choices):
+        return choices
+    now = {_lock_name(gpu): gpu for gpu in list_gpus()}
+    return [_Choice(choice.lock, now.get(choice.lock, choice.gpu)) for choice in choices]
+
+
+def _fewest_strangers_first(choices: list[_Choice]) -> list[_Choice]:
+    def taken(choice: _Choice) -> int:
+        return choice.gpu.used_bytes or 1 if choice.gpu and strangers_line(choice.gpu) else 0
+
+    return sorted(choices, key=taken)  # stable: CUDA's order among equals
+
+
+def _device(choice: _Choice, handle: int) -> Device:
+    _held.add(handle)
+    if choice.gpu is None:
+        return Device("cpu", None, "", "cpu", "", handle)
+    gpu = choice.gpu
+    return Device("cuda", gpu.index, gpu.uuid, gpu.name, strangers_line(gpu), handle)
+
+
+def _lock_name(gpu: Gpu) -> str:
+    return re.sub(r"[^A-Za-z0-9-]", "-", gpu.uuid or f"gpu-{gpu.index}") + ".lock"
+
+
+def _waiting_line(folder: Path, choices: list[_Choice], older: list[Ticket]) -> str:
+    """Say what is waited for and behind whom: first those who hold a device, then those who stand before us."""
+    ours = {choice.lock for choice in choices}
+    holding = [name for choice in choices if (name := holder(folder, choice.lock)) is not None]
+    before = [other.run for other in older if ours.intersection(other.locks)]
+    blocking = list(dict.fromkeys([*holding, *before]))
+    return f"waiting for {_target(choices)}" + (f" behind {_and_more(blocking)}" if blocking else "")
+
+
+def _target(choices: list[_Choice]) -> str:
+    indices = [str(choice.gpu.index) for choice in choices if choice.gpu is not None]
+    if not indices:
+        return "the CPU"
+    return f"GPU {indices[0]}" if len(indices) == 1 else f"one of GPU {', '.join(indices)}"
+
+
+def _and_more(names: list[str]) -> str:
+    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+    return ", ".join(names[:_NAMED]) + more
+
+
+def _process_name(pid: int) -> str:
+    """Return the process's name and a comma, or nothing where it is out of sight."""
+    try:
+        name = Path(f"/proc/{pid}/comm").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return ""
+    return sanitize(name.strip(), newlines=False, limit=40) + ", "
+
+
+# A lock belongs to the open file, which a plain fork shares: without this a data loader's process that outlives its
+# worker would keep the device.
+_held: set[int] = set()
+
+
+def _let_go_in_child() -> None:
+    for handle in _held:
+        os.close(handle)
+    _held.clear()
+
+
+os.register_at_fork(after_in_child=_let_go_in_child)

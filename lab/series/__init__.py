@@ -1,0 +1,1 @@
+"""Pure numbers: what views and scores compute, without files or processes."""

@@ -1,0 +1,27 @@
+"""The device that a run would get if it began now: for `lab plan` and the speed estimate, which wait in no queue."""
+
+from __future__ import annotations
+
+from lab.errors import LabError
+from lab.launching.devices import usable_gpus
+from lab.modeling.cpu import limit_cpu
+from lab.modeling.hardware import Hardware, detect
+from lab.profile.schema import Profile
+
+
+def hardware_for(profile: Profile) -> Hardware:
+    """Return the first usable GPU, or the CPU where there is none or none is asked for. To be called before torch.
+
+    Raises:
+        LabError: there is a GPU that torch cannot use.
+    """
+    if not profile.launch.gpus or not usable_gpus():
+        limit_cpu()
+        return detect("cpu", profile.train.threads)
+    import torch
+
+    if not torch.cuda.is_available():
+        raise LabError(
+            "There is a GPU, but torch cannot use it.", "See `lab doctor`, or set launch.gpus = 0 to train on the CPU."
+        )
+    return detect("cuda", profile.train.threads)

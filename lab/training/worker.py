@@ -1,0 +1,162 @@
+"""The worker: one process, one run. `python -m lab.training.worker FOLDER --lock-fd N`, started by `lab.launching`.
+
+With `--of RUN` the folder is a job: it evaluates that finished run and trains nothing.
+
+It waits, light, for its device; then loads, trains, evaluates, and writes the end. Everything it says goes through the
+run folder, so nobody has to be there to listen.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import os
+import sys
+import threading
+import traceback
+from collections.abc import Iterator
+from pathlib import Path
+
+from lab.compare.cost import cost_of
+from lab.errors import LabError
+from lab.launching.devices import Device, wait_for_device
+from lab.modeling.cpu import limit_cpu
+from lab.profile.load import load_profile
+from lab.profile.schema import Profile
+from lab.runs import lock
+from lab.runs.history import read_history
+from lab.runs.paths import RunPaths
+from lab.runs.reader import read_all
+from lab.runs.writer import RunWriter
+from lab.telemetry.sampler import Sampler
+from lab.text import sanitize
+from lab.training.stopping import StopWish, Terminated
+
+
+def main(arguments: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="lab.training.worker", description=__doc__)
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--lock-fd", type=int, required=True)
+    parser.add_argument("--of", type=Path, help="the run whose adapter is evaluated")
+    options = parser.parse_args(arguments)
+    run = RunPaths(options.folder)
+    owner = RunPaths(options.of) if options.of else run
+    lock.adopt(options.lock_fd)
+    writer = RunWriter(run)
+    stop = StopWish(run)
+    stop.listen()
+    writer.update(pid=os.getpid(), start_ticks=lock.start_ticks(os.getpid()), now=True)
+    with _heartbeat(options.lock_fd):
+        return _guarded(run, owner, writer, stop)
+
+
+def _guarded(run: RunPaths, owner: RunPaths, writer: RunWriter, stop: StopWish) -> int:
+    """Do the work and write how it ended, whatever happens short of SIGKILL."""
+    try:
+        finished = work(run, owner, writer, stop)
+    except Terminated:
+        writer.end("stopped", reason=stop.reason)
+    except LabError as error:
+        traceback.print_exc()
+        writer.end("failed", reason=error.problem, remedy=error.remedy)
+        return 1
+    except BaseException as error:  # noqa: BLE001  the end must be written for any error, and the log shows which
+        traceback.print_exc()
+        problem, remedy = explain(error)
+        writer.end("failed", reason=problem, remedy=remedy)
+        return 1
+    else:
+        writer.end("completed" if finished else "stopped", reason="" if finished else stop.reason)
+    finally:
+        writer.close()
+    return 0
+
+
+def work(run: RunPaths, owner: RunPaths, writer: RunWriter, stop: StopWish) -> bool:
+    """Wait for a device, then train and evaluate on it. Returns False where a wish to stop came first.
+
+    Args:
+        owner: the run whose adapter is used; `run` itself unless this is a job.
+    """
+    profile = load_profile(str(run.profile)).profile
+    writer.phase("queued", "waiting for a device")
+    device = wait_for_device(
+        run.id,
+        profile.launch.gpus,
+        waiting=lambda line: writer.phase("queued", line),
+        should_stop=stop.asked,
+    )
+    if device is None:
+        return False
+    os.environ["CUDA_VISIBLE_DEVICES"] = device.visible
+    writer.phase("starting", "loading libraries")
+    if device.kind == "cpu":
+        limit_cpu()
+    if device.shared:
+        writer.emit("alert", level="warning", text=device.shared)
+    with _telemetry(run, writer, device):
+        finished = _work_on(run, owner, writer, stop, profile, device)
+    _sum_up(run, writer)
+    return finished
+
+
+def _work_on(
+    run: RunPaths, owner: RunPaths, writer: RunWriter, stop: StopWish, profile: Profile, device: Device
+) -> bool:
+    from lab.training.session import Session  # imports torch: only now is it known which device it may see
+
+    session = Session.open(run, owner, writer, profile, device)
+    if profile.method.kind != "baseline" and not session.train(stop):
+        return False
+    return session.evaluate(stop)
+
+
+def _sum_up(run: RunPaths, writer: RunWriter) -> None:
+    """Put the costs of all attempts into the state's summary."""
+    facts = writer.state.get("facts", {})
+    writer.summary(cost=cost_of(read_history(run), read_all(run.telemetry), facts))
+    writer.flush()
+
+
+@contextlib.contextmanager
+def _telemetry(run: RunPaths, writer: RunWriter, device: Device) -> Iterator[None]:
+    indices = [device.index] if device.index is not None else []
+    sampler = Sampler(run.telemetry, os.getpid(), indices, attempt=writer.attempt)
+    sampler.start()
+    try:
+        yield
+    finally:
+        sampler.stop()
+        if sampler.error:
+            writer.emit("alert", level="warning", text=f"Telemetry ended early: {sampler.error}")
+
+
+@contextlib.contextmanager
+def _heartbeat(handle: int) -> Iterator[None]:
+    """Renew the lock's age, by which readers on other hosts tell that this worker lives."""
+    done = threading.Event()
+
+    def beat() -> None:
+        while not done.wait(lock.HEARTBEAT_SECONDS):
+            lock.beat(handle)
+
+    thread = threading.Thread(target=beat, name="heartbeat", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        done.set()
+        thread.join()
+
+
+def explain(error: BaseException) -> tuple[str, str]:
+    """Return problem and remedy for an error that is none of the lab's own."""
+    name = type(error).__name__
+    text = sanitize(str(error).strip().splitlines()[0] if str(error).strip() else "", newlines=False, limit=300)
+    if name == "OutOfMemoryError" or isinstance(error, MemoryError):
+        return f"Memory ran out ({text}).", "Lower train.micro_batch or data.max_length, or use method.kind = qlora."
+    return f"{name}: {text or 'no message'}.", "The whole trace is in worker.log: `lab runs logs`."
+
+
+if __name__ == "__main__":
+    sys.exit(main())

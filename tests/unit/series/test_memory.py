@@ -1,0 +1,147 @@
+"""The memory estimate against published sizes, counted activations and peaks measured on a GPU."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from lab.series.memory import (
+    MemorySetup,
+    activation_bytes,
+    adam_bytes,
+    estimate,
+    head_bytes,
+    layer_bytes_per_token,
+    weight_bytes,
+)
+from lab.series.shapes import ModelShape, adapter_parameters, parameter_counts
+
+GIB = 1 << 30
+SMOLLM2_135M = ModelShape(576, 1536, 30, 9, 3, 64, 49152, tied=True)
+LLAMA_1B = ModelShape(2048, 8192, 16, 32, 8, 64, 128256, tied=True)
+LLAMA_3B = ModelShape(3072, 8192, 28, 24, 8, 128, 128256, tied=True)
+LLAMA_8B = ModelShape(4096, 14336, 32, 32, 8, 128, 128256, tied=False)
+MISTRAL_7B = ModelShape(4096, 14336, 32, 32, 8, 128, 32768, tied=False)
+QWEN_7B = ModelShape(3584, 18944, 28, 28, 4, 128, 152064, tied=False, biased=("q_proj", "k_proj", "v_proj"))
+GEMMA_1B = ModelShape(1152, 6912, 26, 4, 1, 256, 262144, tied=True, hidden_norms=4, head_norms=2)
+
+
+@pytest.mark.parametrize(
+    ("shape", "bf16", "nf4", "nf4_double"),
+    [
+        (SMOLLM2_135M, 0.25, 0.11, 0.10),
+        (LLAMA_1B, 2.30, 1.00, 0.96),
+        (GEMMA_1B, 1.86, 0.93, 0.90),
+        (LLAMA_3B, 5.98, 2.21, 2.09),
+        (QWEN_7B, 14.18, 5.45, 5.17),
+        (MISTRAL_7B, 13.50, 4.16, 3.85),
+        (LLAMA_8B, 14.96, 5.61, 5.31),
+    ],
+)
+def test_weights_in_gib(shape: ModelShape, bf16: float, nf4: float, nf4_double: float) -> None:
+    found = (
+        weight_bytes(shape),
+        weight_bytes(shape, quantization="nf4"),
+        weight_bytes(shape, quantization="nf4", double_quant=True),
+    )
+    assert [round(size / GIB, 2) for size in found] == pytest.approx([bf16, nf4, nf4_double], abs=0.0101)
+
+
+def test_fp32_doubles_and_int8_halves_the_linears() -> None:
+    counts = parameter_counts(LLAMA_1B)
+    assert weight_bytes(LLAMA_1B, dtype="fp32") == 4 * counts.total
+    scales = 4 * 16 * (2048 + 512 + 512 + 2048 + 8192 + 8192 + 2048)
+    assert weight_bytes(LLAMA_1B, quantization="int8") == counts.decoder + 2 * (counts.total - counts.decoder) + scales
+
+
+@pytest.mark.parametrize(
+    ("shape", "fp32", "bf16"), [(SMOLLM2_135M, 0.07, 0.04), (LLAMA_1B, 0.17, 0.08), (LLAMA_8B, 0.62, 0.31)]
+)
+def test_adapters_with_adam_in_gib(shape: ModelShape, fp32: float, bf16: float) -> None:
+    parameters = adapter_parameters(shape, 16)
+    assert round(adam_bytes(parameters) / GIB, 2) == fp32
+    assert round(adam_bytes(parameters, "bf16") / GIB, 2) == bf16
+
+
+def test_the_activations_of_a_layer_are_the_counted_ones() -> None:
+    # 184,680 B a token were counted in the saved tensors of a layer of Llama-3-8B with bf16 adapters of rank 16.
+    counted = layer_bytes_per_token(LLAMA_8B, MemorySetup(1, rank=0))
+    assert counted == 8 * 14336 + 12 * 4096 + 4 * (32 + 8) * 128 + 4 * 32 + 8 == 184_456
+    assert layer_bytes_per_token(LLAMA_8B, MemorySetup(1, adapter_dtype="bf16")) == counted + 14 * 16 == 184_680
+
+
+@pytest.mark.parametrize(
+    ("shape", "default", "cast_off", "liger"),
+    [
+        (SMOLLM2_135M, 6.2, 5.2, 3.9),
+        (LLAMA_1B, 14.3, 12.3, 9.3),
+        (GEMMA_1B, 19.5, 17.6, 13.0),
+        (LLAMA_3B, 30.7, 25.4, 19.3),
+        (LLAMA_8B, 53.1, 45.1, 34.1),
+    ],
+)
+def test_all_activations_of_8192_tokens_in_gib(
+    shape: ModelShape, default: float, cast_off: float, liger: float
+) -> None:
+    setups: tuple[dict[str, Any], ...] = ({}, {"cast_copies": False}, {"cast_copies": False, "liger": True})
+    found = [activation_bytes(shape, MemorySetup(8192, **setup)) / GIB for setup in setups]
+    assert found == pytest.approx([default, cast_off, liger], rel=0.02)
+
+
+@pytest.mark.parametrize(("shape", "inputs", "live"), [(LLAMA_1B, 0.50, 0.77), (LLAMA_8B, 2.00, 1.41)])
+def test_checkpointing_keeps_inputs_and_one_live_layer(shape: ModelShape, inputs: float, live: float) -> None:
+    setup = MemorySetup(8192, cast_copies=False, checkpoint_every=1)
+    assert activation_bytes(shape, setup) / GIB == pytest.approx(inputs + live, abs=0.011)
+
+
+def test_fewer_checkpoints_keep_more() -> None:
+    sizes = [activation_bytes(LLAMA_1B, MemorySetup(8192, checkpoint_every=n)) for n in (1, 2, 4, 0)]
+    assert sizes == sorted(sizes)
+    assert len(set(sizes)) == 4
+
+
+@pytest.mark.parametrize(
+    ("shape", "plain", "fused"),
+    [(SMOLLM2_135M, 5.3, 0.29), (LLAMA_1B, 13.7, 0.38), (GEMMA_1B, 28.0, 0.32), (LLAMA_8B, 13.7, 0.50)],
+)
+def test_head_in_gib(shape: ModelShape, plain: float, fused: float) -> None:
+    assert head_bytes(shape, 8192, fused=False) / GIB == pytest.approx(plain, abs=0.051)
+    assert head_bytes(shape, 8192) / GIB == pytest.approx(fused, abs=0.0051)
+
+
+def test_the_tile_of_a_small_step_is_small() -> None:
+    assert head_bytes(SMOLLM2_135M, 100) == 100 * 32768 * 2 + 100 * 576 * 8
+
+
+# One H100, Llama-3.2-1B shape, rank 16 on all linears, packs of 2048 tokens: peak allocated, in GB.
+MEASURED: list[tuple[dict[str, Any], float]] = [
+    ({"tokens": 16384, "liger": True, "dropout": True}, 35.3),
+    ({"tokens": 16384, "liger": True}, 29.6),
+    ({"tokens": 16384, "liger": True, "cast_copies": False}, 24.8),
+    ({"tokens": 32768, "liger": True, "cast_copies": False}, 48.8),
+    ({"tokens": 16384, "liger": True, "cast_copies": False, "quantization": "nf4"}, 23.2),
+    ({"tokens": 16384, "liger": True, "cast_copies": False, "quantization": "nf4", "checkpoint_every": 1}, 5.16),
+]
+
+
+@pytest.mark.parametrize(("setup", "gigabytes"), MEASURED)
+def test_the_total_is_within_ten_percent_of_what_a_gpu_showed(setup: dict[str, Any], gigabytes: float) -> None:
+    assert estimate(LLAMA_1B, MemorySetup(**setup)).total / 1e9 == pytest.approx(gigabytes, rel=0.10)
+
+
+def test_parts_that_are_not_there_are_nothing() -> None:
+    found = estimate(LLAMA_1B, MemorySetup(1024, rank=0, gpu=False))
+    assert (found.trainable, found.dequantized, found.overhead) == (0, 0, 0)
+    assert found.total == found.weights + found.activations + found.head
+
+
+def test_training_the_base_adds_gradients_and_moments_but_not_the_weights_again() -> None:
+    total = parameter_counts(LLAMA_1B).total
+    found = estimate(LLAMA_1B, MemorySetup(1024, rank=0, base_trainable=total))
+    assert found.trainable == 3 * 2 * total
+
+
+def test_fp32_activations_are_at_most_twice_as_large() -> None:
+    half = layer_bytes_per_token(LLAMA_1B, MemorySetup(1, cast_copies=False))
+    assert layer_bytes_per_token(LLAMA_1B, MemorySetup(1, dtype="fp32")) == 2 * half
