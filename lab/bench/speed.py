@@ -53,7 +53,8 @@ def measure_one(resolved: Resolved, seconds: float, libraries: float) -> dict[st
 
     from lab.bench.timing import Loaded, time_speeds
     from lab.data.prepare import prepare
-    from lab.modeling.load import load_base, load_tokenizer
+    from lab.modeling.load import load_base, load_config, load_tokenizer
+    from lab.modeling.prefix import can_share
     from lab.modeling.source import resolve_model
     from lab.training.device import hardware_for
     from lab.training.recipe import decide
@@ -64,7 +65,8 @@ def measure_one(resolved: Resolved, seconds: float, libraries: float) -> dict[st
     source = resolve_model(profile.model.name, profile.model.revision)
     tokenizer = load_tokenizer(source, trust_remote_code=profile.model.trust_remote_code)
     prepared = prepare(profile, tokenizer)
-    recipe = decide(profile, hardware, [len(row.input_ids) for row in prepared.train])
+    config = load_config(source, trust_remote_code=profile.model.trust_remote_code)
+    recipe = decide(profile, hardware, [len(row.input_ids) for row in prepared.train], sharable=can_share(config))
     ready = time.perf_counter()
     model = load_base(
         source,

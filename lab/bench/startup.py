@@ -54,7 +54,9 @@ class Timing:
         return asdict(self)
 
 
-def measure(cases: Sequence[Case] = CASES, repeats: int = REPEATS, progress: Callable[[str], None] = print) -> list[Timing]:
+def measure(
+    cases: Sequence[Case] = CASES, repeats: int = REPEATS, progress: Callable[[str], None] = print
+) -> list[Timing]:
     """Time every case once a round, so that what else runs here falls on all alike; the first round warms up.
 
     Raises:

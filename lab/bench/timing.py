@@ -1,35 +1,37 @@
-"""Training steps, forward passes and answers of a loaded run, timed for seconds. Called by `lab.bench.speed`."""
+"""Training steps, forward passes and answers of a loaded run, timed for seconds. Called by `lab.bench.speed`.
+
+The worker's own functions do the work, so whatever makes them faster shows here.
+"""
 
 from __future__ import annotations
 
-import contextlib
 import statistics
+import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 
 import torch
-from peft.helpers import disable_input_dtype_casting
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from lab.bench.work import Speeds
 from lab.data.masks import Encoded
 from lab.data.prepare import Prepared
 from lab.evaluation.generate import Answerer, batch_size
+from lab.evaluation.perplexity import reference_nll
 from lab.evaluation.spec import chosen_rows
 from lab.modeling.load import torch_dtype
-from lab.modeling.loss import supervised_nll
+from lab.modeling.loss import causal_model
 from lab.modeling.methods import METHODS, cast_adapter
 from lab.profile.schema import Profile
 from lab.training.recipe import Recipe
-from lab.training.trainer import Collator
+from lab.training.trainer import LabTrainer, row_dataset, trainer_settings
 
-WARM_TOKENS = 32
+SMALLEST = 2  # rows: from here on a batch can share what its rows begin with
 SHORT_PROMPT = 16  # tokens; decoding hardly depends on the prompt, and reading prompts is timed as a forward pass
+FEW_TOKENS, MANY_TOKENS = 5, 33
 TRAIN_SHARE, FORWARD_SHARE, ANSWER_SHARE = 0.5, 0.2, 0.3  # of the seconds
-
-Step = Callable[[Sequence[Encoded]], int]
-"""Works on rows and returns their tokens, padding left out."""
 
 
 @dataclass(frozen=True)
@@ -61,32 +63,34 @@ def time_speeds(loaded: Loaded, seconds: float, *, start_seconds: float, load_se
 
 
 def train_speed(loaded: Loaded, seconds: float) -> float | None:
-    """Return trained tokens a second, forward and backward; None without training rows."""
-    model = loaded.model.train()
+    """Return trained tokens a second of a full micro-batch, forward and backward; None without training rows."""
+    rows = middle_rows(loaded.prepared.train, loaded.recipe.micro_batch.value)
+    if not rows:
+        return None
+    with tempfile.TemporaryDirectory(prefix="lab-speed-") as folder:
+        settings = trainer_settings(loaded.profile, loaded.recipe, folder, 1)
+        trainer = LabTrainer(loaded.model, settings, loaded.recipe, loaded.tokenizer, rows, rows, [])
 
-    def step(rows: Sequence[Encoded]) -> int:
-        inputs, labels, tokens = _batch(loaded, rows)
-        with _as_trained(loaded):
-            nll, _ = supervised_nll(model, inputs, labels)
-            nll.mean().backward()
-        model.zero_grad()
-        return tokens
+    def step(count: int) -> None:
+        batch = trainer.data_collator(list(row_dataset(rows[:count])))
+        supervised = batch.pop("counts").supervised
+        trainer.training_step(trainer.model, batch, num_items_in_batch=supervised)
+        trainer.model.zero_grad()
 
-    return growing(step, middle_rows(loaded.prepared.train, loaded.recipe.micro_batch.value), seconds, loaded.device)
+    return _speed(step, rows, seconds, loaded.device)
 
 
 def forward_speed(loaded: Loaded, seconds: float) -> float | None:
-    """Return tokens a second of passes without gradients; None without rows."""
+    """Return tokens a second of likelihoods without gradients, in batches of a training step; None without rows."""
     prepared = loaded.prepared
     every = [*prepared.train, *prepared.validation, *(row.encoded for row in prepared.test)]
+    rows = middle_rows(every, loaded.recipe.micro_batch.value)
+    pad, share = loaded.tokenizer.pad_token_id, bool(loaded.recipe.shared_prefix.value)
 
-    @torch.inference_mode()
-    def step(rows: Sequence[Encoded]) -> int:
-        inputs, labels, tokens = _batch(loaded, rows)
-        supervised_nll(loaded.model, inputs, labels)
-        return tokens
+    def step(count: int) -> None:
+        reference_nll(loaded.model, rows[:count], pad, share=share)
 
-    return growing(step, middle_rows(every, loaded.recipe.micro_batch.value), seconds, loaded.device)
+    return _speed(step, rows, seconds, loaded.device)
 
 
 def answer_speed(loaded: Loaded, seconds: float) -> float | None:
@@ -96,23 +100,30 @@ def answer_speed(loaded: Loaded, seconds: float) -> float | None:
     prompts = [row.prompt_ids[-SHORT_PROMPT:] for row in rows]
     if not prompts:
         return None
-    _answer_seconds(loaded, prompts[:1], 2)  # warms up
-    first = _answer_seconds(loaded, prompts, 1)
-    for count in (2, 8, 32):
-        took = max(_answer_seconds(loaded, prompts, 1 + count) - first, 1e-6)
-        if took * 4 > seconds:
+    _pass_ends(loaded, prompts[:1], 2)  # warms up
+    token = 0.0
+    for tokens in (FEW_TOKENS, MANY_TOKENS):
+        token = statistics.median(end - begin for begin, end in pairwise(_pass_ends(loaded, prompts, tokens)))
+        if token * MANY_TOKENS > seconds:
             break
-    return len(prompts) * count / took
+    return len(prompts) / token
 
 
-def _answer_seconds(loaded: Loaded, prompts: Sequence[Sequence[int]], count: int) -> float:
-    """Return the seconds that exactly `count` new tokens for each prompt take."""
-    loaded.model.generation_config.min_new_tokens = count  # no answer ends itself before
-    decoding = loaded.profile.evaluate.model_copy(update={"max_new_tokens": count})
-    answerer = Answerer(loaded.model, loaded.tokenizer, frozenset(), decoding)
-    with timed(loaded.device) as clock:
-        list(answerer.answers(prompts, len(prompts)))
-    return clock()
+def _pass_ends(loaded: Loaded, prompts: Sequence[Sequence[int]], tokens: int) -> list[float]:
+    """Let the model write exactly so many tokens after each prompt; return when each pass through its layers ended.
+
+    The first pass reads the prompts; what is between the others is what a token takes.
+    """
+    ends: list[float] = []
+    loaded.model.generation_config.min_new_tokens = tokens  # no answer ends itself before
+    decoding = loaded.profile.evaluate.model_copy(update={"max_new_tokens": tokens})
+    decoder = causal_model(loaded.model).get_decoder()
+    hook = decoder.register_forward_hook(lambda *_: ends.append(_now(loaded.device)))
+    try:
+        list(Answerer(loaded.model, loaded.tokenizer, frozenset(), decoding).answers(prompts, len(prompts)))
+    finally:
+        hook.remove()
+    return ends
 
 
 def middle_rows(rows: Sequence[Encoded], count: int) -> list[Encoded]:
@@ -122,71 +133,52 @@ def middle_rows(rows: Sequence[Encoded], count: int) -> list[Encoded]:
     return ordered[start : start + count]
 
 
-def growing(step: Step, rows: Sequence[Encoded], seconds: float, device: str) -> float | None:
-    """Return tokens a second of `step` on as many of `rows` as about `seconds` allow; None where there are none.
-
-    It grows from a piece of one row, so that a slow machine is not kept busy by a first full step. The first time of
-    each size counts only where there is no second: kernels are chosen and memory is taken in it.
-    """
+def _speed(step: Callable[[int], None], rows: Sequence[Encoded], seconds: float, device: str) -> float | None:
+    """Return tokens a second of `step` on all rows; None where there are none."""
     if not rows:
         return None
-    piece = [Encoded(row.id, row.input_ids[-WARM_TOKENS:], row.labels[-WARM_TOKENS:]) for row in rows[:1]]
-    step(piece)
-    speed, spent = _speed(step, piece, device)
-    count = fitting(rows, speed * seconds)
-    speeds: list[float] = []
+
+    def timed(count: int) -> float:
+        begin = _now(device)
+        step(count)
+        return _now(device) - begin
+
+    return sum(len(row.input_ids) for row in rows) / batch_seconds(timed, len(rows), seconds)
+
+
+def batch_seconds(timed: Callable[[int], float], rows: int, seconds: float) -> float:
+    """Return what a batch of `rows` takes, or would take by what smaller ones take.
+
+    Batches double, so that a slow machine is not kept busy by its first one, and a fast one gets to all rows. Beyond
+    the largest that was timed, each row takes what the last ones added: what the rows of a batch share is in it once.
+    Of equal batches the fastest counts: whatever else runs, and what a first batch sets up, only slows it down.
+
+    Args:
+        timed: works on so many rows and returns the seconds.
+        seconds: to spend, more or less.
+    """
+    size, spent = min(SMALLEST, rows), 0.0
+    best: dict[int, float] = {}
     while True:
-        speed, took = _speed(step, rows[:count], device)
-        speeds.append(speed)
-        spent += took
-        larger = min(2 * count, len(rows))
-        if larger > count and spent + took * larger / count <= seconds:
-            count, speeds = larger, []
-        elif spent + took > seconds:
-            return statistics.median(speeds[1:] or speeds)
+        for _ in range(2):
+            took = timed(size)
+            spent += took
+            best[size] = min(took, best.get(size, took))
+        if spent >= seconds and (len(best) > 1 or size == rows):
+            return extrapolated(best, rows)
+        size = min(2 * size, rows)
 
 
-def fitting(rows: Sequence[Encoded], tokens: float) -> int:
-    """Return how many of the first `rows` hold no more than `tokens` tokens, at least 1."""
-    count, held = 0, 0
-    while count < len(rows) and held + len(rows[count].input_ids) <= tokens:
-        held += len(rows[count].input_ids)
-        count += 1
-    return max(count, 1)
+def extrapolated(best: dict[int, float], rows: int) -> float:
+    """Return the seconds of `rows` rows on the line through the two largest batches of `best` (rows -> seconds)."""
+    largest = max(best)
+    smaller = max((size for size in best if size < largest), default=0)
+    slope = (best[largest] - best.get(smaller, 0.0)) / (largest - smaller)
+    return best[largest] + max(slope, 0.0) * (rows - largest)
 
 
-def _speed(step: Step, rows: Sequence[Encoded], device: str) -> tuple[float, float]:
-    """Return tokens a second, and the seconds, of one step."""
-    with timed(device) as clock:
-        tokens = step(rows)
-    return tokens / clock(), clock()
-
-
-@contextlib.contextmanager
-def timed(device: str) -> Iterator[Callable[[], float]]:
-    """Time a block; afterwards the function that it gives returns the seconds, with what the GPU still had to do."""
-    taken: list[float] = []
-    begin = time.perf_counter()
-    yield lambda: taken[0]
+def _now(device: str) -> float:
+    """Return the time at which all work given to the device so far is done."""
     if device == "cuda":
         torch.cuda.synchronize()
-    taken.append(max(time.perf_counter() - begin, 1e-9))
-
-
-@contextlib.contextmanager
-def _as_trained(loaded: Loaded) -> Iterator[None]:
-    """The precision in which `training.trainer` trains."""
-    name = loaded.recipe.autocast.value
-    if not name:
-        yield
-        return
-    with disable_input_dtype_casting(loaded.model), torch.autocast(loaded.device, torch_dtype(name)):
-        yield
-
-
-def _batch(loaded: Loaded, rows: Sequence[Encoded]) -> tuple[dict[str, torch.Tensor], torch.Tensor, int]:
-    collate = Collator(loaded.tokenizer.pad_token_id)
-    batch = collate([{"input_ids": row.input_ids, "labels": row.labels} for row in rows])
-    tokens = batch.pop("counts").tokens
-    moved = {name: value.to(loaded.model.device) for name, value in batch.items()}
-    return moved, moved.pop("labels"), tokens
+    return time.perf_counter()

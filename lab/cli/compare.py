@@ -93,4 +93,4 @@ def samples_text(
     found = find_samples(entries, rows=rows, sort=sort, search=search)
     if json:
         return dumps({"samples": [sample.as_json() for sample in found]}, indent=2) + "\n"
-    return samples_as_text(found, entries, width())
+    return samples_as_text(found, entries, width(), ascii_only=ascii_only())

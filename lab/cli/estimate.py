@@ -14,12 +14,11 @@ TIMING_SECONDS = 5.0
 PATIENCE_SECONDS = 600.0
 
 
-def estimate_study(rows: Sequence[Resolved], seconds: float = TIMING_SECONDS) -> float | None:
-    """Time the machine on each row's model, method and data, and return how long all of them take, one by one.
+def estimate_study(profiles: Sequence[Resolved], seconds: float = TIMING_SECONDS) -> float | None:
+    """Time the machine on each profile's model, method and data; return how long all of them take, one by one.
 
     Args:
-        rows: of one study; those with the same profile are timed once.
-        seconds: to time for, over all rows; libraries and models are loaded besides.
+        seconds: to time for, over all of them; libraries and models are loaded besides. Equal work is timed once.
 
     Returns:
         Seconds; None where something that there is to do could not be timed.
@@ -34,7 +33,7 @@ def estimate_study(rows: Sequence[Resolved], seconds: float = TIMING_SECONDS) ->
     from lab.launching.child import json_lines
     from lab.profile.dump import to_toml
 
-    different = {row.hash: row for row in rows}
+    different = {one.hash: one for one in profiles}
     with TemporaryDirectory(prefix="lab-estimate-") as folder:
         files = {key: Path(folder) / f"{key}.toml" for key in different}
         for key, path in files.items():
@@ -42,7 +41,7 @@ def estimate_study(rows: Sequence[Resolved], seconds: float = TIMING_SECONDS) ->
         arguments = [*map(str, files.values()), "--seconds", str(seconds)]
         records = dict(zip(files, json_lines(MODULE, arguments, timeout=PATIENCE_SECONDS), strict=True))
     measured = {key: (Work(**found["work"]), Speeds(**found["speeds"])) for key, found in records.items()}
-    return estimate_seconds([measured[row.hash] for row in rows])
+    return estimate_seconds([measured[one.hash] for one in profiles])
 
 
 def estimate_seconds(rows: Sequence[tuple[Work, Speeds]]) -> float | None:

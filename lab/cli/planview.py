@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from textwrap import fill, wrap
+from itertools import groupby
+from operator import itemgetter
+from textwrap import fill
 from typing import Any
 
 from lab.text import byte_size, display_width, number, pad, plural, short_count
 
-WIDEST = 100
+WIDEST = 80
 DIM, PLAIN = "\x1b[2m", "\x1b[0m"
 OPEN, CLOSE = "[[", "]]"
 PARTS = ("weights", "trainable", "activations", "head", "dequantized", "overhead")
+
+LENGTHS = ("min", "median", "p90", "max")
 
 Example = Sequence[dict[str, Any]]
 
@@ -75,12 +79,11 @@ def _source(source: dict[str, Any]) -> str:
 
 
 def _splits(splits: dict[str, Any]) -> str:
-    header = ("split", "rows", "tokens", "supervised", "min", "median", "p90", "max")
-    rows = [header]
+    rows: list[tuple[str, ...]] = [("split", "rows", "tokens", "supervised", *LENGTHS)]
     for name, split in splits.items():
         counts = [f"{split[key]:,}" for key in ("rows", "tokens", "supervised_tokens")]
-        rows.append((name, *counts, *(number(split["lengths"][key], 0) for key in ("min", "median", "p90", "max"))))
-    widths = [max(len(row[index]) for row in rows) for index in range(len(header))]
+        rows.append((name, *counts, *(number(split["lengths"][key], 0) for key in LENGTHS)))
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = ("  ".join(pad(cell, widths[i], right=i > 0) for i, cell in enumerate(row)) for row in rows)
     return "\n".join(f"  {line}" for line in lines)
 
@@ -91,8 +94,9 @@ def _percent(share: float | None) -> str:
 
 def _steps(plan: dict[str, Any]) -> list[tuple[str, str]]:
     steps = plan["steps"]
+    epochs = f"{steps['epochs']:.3g} x {steps['per_epoch']:,}"
     return [
-        ("optimiser", f"{plural(steps['total'], 'step')}, {steps['per_epoch']:,} an epoch ({steps['epochs']:.2g} epochs)"),
+        ("optimiser", f"{plural(steps['total'], 'step')} ({epochs} steps an epoch)"),
         ("warm-up", plural(steps["warmup"], "step")),
         ("validation", plural(steps["validations"], "time")),
         ("tokens", f"{steps['tokens']:,} to train on"),
@@ -117,15 +121,34 @@ def example_lines(example: Example, columns: int, *, dim: bool) -> list[str]:
     """Return a rendered row as indented lines of at most `columns`, its supervised parts told from the others."""
     if not dim:
         marked = "".join(f"{OPEN}{part['text']}{CLOSE}" if part["supervised"] else part["text"] for part in example)
-        return [f"  {line}" for line in _wrapped(marked, columns)]
-    flags = iter([bool(part["supervised"]) for part in example for _ in part["text"]])
-    lines = _wrapped("".join(part["text"] for part in example), columns)
-    return [f"  {_dimmed(line, [next(flags, True) for _ in line])}" for line in lines]
+        return [f"  {piece}".rstrip() for line in marked.rstrip().split("\n") for piece in pieces(line, columns)]
+    flags = [bool(part["supervised"]) for part in example for _ in part["text"]]
+    lines, place = [], 0
+    for line in "".join(part["text"] for part in example).rstrip().split("\n"):
+        for piece in pieces(line, columns):
+            lines.append("  " + _dimmed(piece, flags[place : place + len(piece)]))
+            place += len(piece)
+        place += 1  # the line break
+    return lines
 
 
-def _wrapped(text: str, columns: int) -> list[str]:
-    ...
+def pieces(line: str, columns: int) -> list[str]:
+    """Cut `line` into parts of at most `columns`, between words where it can be; together they are the line."""
+    found: list[str] = []
+    start = used = after_space = 0
+    for index, character in enumerate(line):
+        step = display_width(character)
+        if used + step > columns:
+            cut = after_space if after_space > start else index
+            found.append(line[start:cut])
+            start, used = cut, display_width(line[cut:index])
+        used += step
+        if character == " ":
+            after_space = index + 1
+    return [*found, line[start:]]
 
 
-def _dimmed(line: str, supervised: Sequence[bool]) -> str:
-    ...
+def _dimmed(text: str, supervised: Sequence[bool]) -> str:
+    runs = groupby(zip(text, supervised, strict=True), key=itemgetter(1))
+    parts = ((flag, "".join(character for character, _ in run)) for flag, run in runs)
+    return "".join(part if flag else f"{DIM}{part}{PLAIN}" for flag, part in parts)

@@ -103,8 +103,11 @@ def _matching(study: Study, states: tuple[str, ...]) -> dict[str, RunInfo]:
     return found
 
 
-def start_missing(study: Study) -> list[RunInfo]:
+def start_missing(study: Study, *, fresh: bool = False) -> list[RunInfo]:
     """Start each row that is neither done nor under way; resume those that were stopped, lost or failed.
+
+    Args:
+        fresh: start every row anew that is not under way.
 
     Returns:
         The runs under way, in the order of the rows.
@@ -116,7 +119,8 @@ def start_missing(study: Study) -> list[RunInfo]:
     from lab.runs.state import LIVE, RESUMABLE
     from lab.runs.store import read_run
 
-    done, live, broken = done_rows(study), _matching(study, LIVE), _matching(study, RESUMABLE)
+    done = {} if fresh else done_rows(study)
+    live, broken = _matching(study, LIVE), {} if fresh else _matching(study, RESUMABLE)
     missing = [row for row in study.rows if row.name not in done]
     for row in missing:
         check_before_start(row.resolved)

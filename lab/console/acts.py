@@ -1,21 +1,28 @@
-"""What the console changes: it asks runs to stop, resumes, labels, deletes and starts them.
+"""What the console changes: it asks runs to stop, resumes, labels, deletes and starts them, saves and exports.
 
-Each function does one thing, away from the screen, and returns a line for people. Errors are the lab's own. Called in
-a thread by `LabApp.act`.
+Each function does one thing, away from the screen, and returns what to say. Errors are the lab's own. Called in a
+thread by `LabApp.act`.
 """
 
 from __future__ import annotations
 
 import re
-from dataclasses import replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from lab.errors import NotFoundError
+import tomlkit
+
+from lab import atomic
+from lab.compare.table import Table
+from lab.compare.views import VIEWS, render
+from lab.errors import LabError, NotFoundError
+from lab.home import make_private
 from lab.launching import stop as ladder
 from lab.launching.local import start
 from lab.launching.resume import resume
-from lab.profile.load import Resolved
-from lab.profile.study import Study, load_study
+from lab.profile.load import load_profile, parse_assignment
+from lab.profile.study import load_study
 from lab.runs.labels import Labels, read_labels, write_labels
 from lab.runs.paths import RunPaths
 from lab.runs.state import LIVE, RESUMABLE
@@ -24,6 +31,16 @@ from lab.text import plural, sanitize
 
 WHO = "the console"
 GRACE_SECONDS = 10.0
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+_SUFFIXES = {".md": "md", ".csv": "csv", ".json": "json", ".txt": "text"}
+
+
+@dataclass(frozen=True)
+class Done:
+    """A line for people, and the run to watch from now on, if there is one."""
+
+    line: str
+    watch: Path | None = None
 
 
 def info_of(folder: Path) -> RunInfo:
@@ -34,52 +51,52 @@ def info_of(folder: Path) -> RunInfo:
     return info
 
 
-def ask_to_stop(folder: Path) -> str:
+def ask_to_stop(folder: Path) -> Done:
     """Ask a run to finish its step, save and end."""
-    run = RunPaths(folder)
-    ladder.ask(run, WHO)
-    return f"{folder.name}: asked to stop. It finishes its step, saves a checkpoint and ends."
+    ladder.ask(RunPaths(folder), WHO)
+    return Done(f"{folder.name}: asked to stop. It finishes its step, saves a checkpoint and ends.")
 
 
-def end_now(folder: Path) -> str:
+def end_now(folder: Path) -> Done:
     """End a run by signals: SIGTERM, and SIGKILL where that does not help."""
-    return ladder.stop(info_of(folder), who=WHO, wait=0.0, force=True, grace=GRACE_SECONDS).line
+    return Done(ladder.stop(info_of(folder), who=WHO, wait=0.0, force=True, grace=GRACE_SECONDS).line)
 
 
-def go_on(folder: Path) -> str:
+def go_on(folder: Path) -> Done:
     """Resume a run from its newest complete checkpoint."""
-    return f"{folder.name}: {resume(info_of(folder)).line}"
+    return Done(f"{folder.name}: {resume(info_of(folder)).line}", folder)
 
 
-def delete(folder: Path) -> str:
+def delete(folder: Path) -> Done:
     """Delete a run's folder with everything in it."""
     delete_run(info_of(folder))
-    return f"{folder.name} is deleted."
+    return Done(f"{folder.name} is deleted.")
 
 
-def label(folder: Path, *, name: str, tags: str, notes: str) -> str:
+def label(folder: Path, *, name: str, tags: str, notes: str) -> Done:
     """Give a run its name, tags (separated by spaces or commas) and notes."""
     run = RunPaths(folder)
     words = tuple(dict.fromkeys(word for word in re.split(r"[\s,]+", tags) if word))
     write_labels(run, replace(read_labels(run), name=name.strip(), tags=words, notes=notes.strip()))
-    return f"{folder.name} is labelled."
+    return Done(f"{folder.name} is labelled.")
 
 
-def archive(folder: Path) -> str:
+def archive(folder: Path) -> Done:
     """Take a run out of the list, or put it back."""
     run = RunPaths(folder)
     labels = read_labels(run)
     write_labels(run, replace(labels, archived=not labels.archived))
-    return f"{folder.name} is {'back in the list' if labels.archived else 'archived'}."
+    return Done(f"{folder.name} is {'back in the list' if labels.archived else 'archived; A shows it'}.")
 
 
-def start_run(resolved: Resolved, labels: Labels | None = None) -> RunPaths:
-    """Start a run of a checked profile."""
-    return start(resolved, labels=labels)
+def start_profile(name: str, sets: Sequence[str] = ()) -> Done:
+    """Start a run of profile `name` with `sets` (`key=value`)."""
+    run = start(load_profile(name, sets))
+    return Done(f"{run.id} is started. It goes on when the console is closed.", run.folder)
 
 
-def start_study(name: str) -> list[RunPaths]:
-    """Start every row of a study that is neither done nor under way; those that were cut off are resumed."""
+def start_study(name: str) -> Done:
+    """Start every row of a study that is neither done nor under way; rows that were cut off are resumed."""
     study = load_study(name)
     runs = [info for info in list_runs() if info.labels.study == study.name]
     begun: list[RunPaths] = []
@@ -90,11 +107,63 @@ def start_study(name: str) -> list[RunPaths]:
         broken = next((info for info in own if info.state in RESUMABLE), None)
         labels = Labels(study=study.name, row=row.name)
         begun.append(resume(broken).run if broken is not None else start(row.resolved, labels=labels))
-    return begun
-
-
-def study_line(begun: list[RunPaths], study: Study) -> str:
-    """Say what `start_study` did."""
     done = len(study.rows) - len(begun)
     rest = f"; {plural(done, 'row')} done or under way already" if done else ""
-    return f"Study {study.name}: {plural(len(begun), 'run')} started{rest}. They wait for the device one by one."
+    return Done(f"Study {study.name}: {plural(len(begun), 'run')} started{rest}.", begun[0].folder if begun else None)
+
+
+def assignments(text: str) -> list[str]:
+    """Return the `key=value` parts of a line, which stand between semicolons."""
+    return [part.strip() for part in text.split(";") if part.strip()]
+
+
+def check_copy(name: str, values: dict[str, str]) -> str:
+    """Return what is wrong with a changed copy of profile `name`: a value, or the name it is to be saved under."""
+    saved = values["save"].strip()
+    try:
+        load_profile(name, assignments(values["changes"]))
+    except LabError as error:
+        return sanitize(str(error), newlines=False)
+    if saved and not _NAME.fullmatch(saved):
+        return "A profile's name has letters, digits, '.', '_' and '-'."
+    if saved and _place(saved).exists():
+        return f"{_place(saved)} is there already."
+    return ""
+
+
+def save_copy(parent: str, name: str, sets: Sequence[str]) -> Done:
+    """Write a profile that extends `parent` with `sets` into `./profiles`."""
+    load_profile(parent, sets)
+    document = tomlkit.document()
+    document["extends"] = parent
+    document["description"] = f"{parent} with {', '.join(sets)}" if sets else f"A copy of {parent}"
+    for key, value in map(parse_assignment, sets):
+        *tables, last = key.split(".")
+        table: tomlkit.container.Container | tomlkit.items.Table = document
+        for part in tables:
+            table = table.setdefault(part, tomlkit.table())
+        table[last] = value
+    make_private(_place(name).parent)
+    atomic.write_text(_place(name), tomlkit.dumps(document))
+    return Done(f"Saved as {_place(name)}.")
+
+
+def _place(name: str) -> Path:
+    return Path("profiles") / f"{name}.toml"
+
+
+def check_export(values: dict[str, str]) -> str:
+    """Return what is wrong with the name of a file to export to."""
+    path = Path(values["file"].strip()).expanduser()
+    if path.suffix not in _SUFFIXES:
+        return f"End the name on {', '.join(_SUFFIXES)}: that chooses the format ({', '.join(VIEWS)})."
+    if path.exists():
+        return f"{path} is there already."
+    return "" if path.absolute().parent.is_dir() else f"There is no folder {path.absolute().parent}."
+
+
+def export(table: Table, file: str) -> Done:
+    """Write a comparison to `file` in the format of its suffix."""
+    path = Path(file.strip()).expanduser()
+    atomic.write_text(path, render(table, _SUFFIXES[path.suffix]))
+    return Done(f"Written to {path.absolute()}.")

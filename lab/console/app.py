@@ -2,29 +2,44 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from textual.app import App
+from textual.filter import LineFilter
+from textual.screen import Screen
 from textual.worker import Worker, WorkerState
 
 from lab.console.charts import View
 from lab.console.feed import Arrived, Feed, Request, Snapshot
 from lab.console.keys import EVERYWHERE, PAGES, bindings
 from lab.console.looks import Looks
+from lab.console.palette import LabCommands
+from lab.console.plain import PlainFilter
 from lab.console.screens.help import HelpPanel
 from lab.console.screens.live import LivePage
+from lab.console.screens.logpeek import LogPanel
 from lab.console.screens.page import Page
+from lab.console.screens.profiles import ProfilesPage
+from lab.console.screens.results import ResultsPage
 from lab.console.screens.runs import RunsPage
+from lab.console.screens.samples import SamplesPage
+from lab.console.screens.system import SystemPage
 from lab.console.themes import DEFAULT, ROLE_DEFAULTS, THEMES, next_theme
+from lab.errors import LabError
 from lab.runs.state import LIVE
 from lab.runs.store import list_runs
 from lab.text import plural, sanitize
 
+if TYPE_CHECKING:
+    from lab.console.acts import Done
+
 TICK_SECONDS = 0.5
-FIRST_PAGE = "runs"
 
 
 class LabApp(App[None]):
@@ -32,16 +47,28 @@ class LabApp(App[None]):
 
     Args:
         readonly: no key changes a run or a file.
-        plain: no characters beyond ASCII in bars and curves.
+        plain: no characters beyond ASCII in what the console itself draws.
         tick: seconds between two looks at the folders; 0 looks only when asked, for tests.
         clock: the present in Unix seconds.
+
+    Attributes:
+        request: what the feed is asked for; changed by `want`.
+        snapshot: what it answered last.
+        reading: a read is under way.
     """
 
     TITLE = "LoRA Lab"
     CSS_PATH = "app.tcss"
     BINDINGS = bindings(EVERYWHERE)
-    MODES = {"runs": RunsPage, "live": LivePage}
-    ENABLE_COMMAND_PALETTE = True
+    MODES = {
+        "profiles": ProfilesPage,
+        "runs": RunsPage,
+        "live": LivePage,
+        "results": ResultsPage,
+        "samples": SamplesPage,
+        "system": SystemPage,
+    }
+    COMMANDS = {LabCommands}
 
     def __init__(
         self,
@@ -55,13 +82,12 @@ class LabApp(App[None]):
         super().__init__()
         self.readonly = readonly
         self.looks = Looks(plain)
+        self.request = Request()
         self.snapshot = Snapshot()
-        self.view = View()
-        self.run_folder: Path | None = None
         self.frozen = False
+        self.reading = False
         self._feed = Feed(home / "runs", clock)
         self._tick = tick
-        self.reading = False
         self._asked_again = False
         self._said: set[str] = set()
         for theme in THEMES:
@@ -71,14 +97,17 @@ class LabApp(App[None]):
     def get_theme_variable_defaults(self) -> dict[str, str]:
         return ROLE_DEFAULTS
 
+    def get_line_filters(self) -> Sequence[LineFilter]:
+        return [*super().get_line_filters(), *([PlainFilter()] if self.looks.plain else [])]
+
     def on_mount(self) -> None:
-        self.switch_mode(FIRST_PAGE)
+        self.switch_mode(self.request.page)
         if self._tick:
-            self.set_interval(self._tick, self._on_tick)
+            self.set_interval(self._tick, self.on_tick)
 
     # the feed
 
-    def _on_tick(self) -> None:
+    def on_tick(self) -> None:
         if not self.frozen:
             self.ask()
 
@@ -88,8 +117,13 @@ class LabApp(App[None]):
             self._asked_again = True
             return
         self.reading = True
-        request = Request(self.current_mode, self.run_folder, self.view)
+        request = self.request
         self.run_worker(lambda: self._read(request), thread=True, group="feed", exit_on_error=False)
+
+    def want(self, **changes: Any) -> None:
+        """Ask for something else: `changes` are fields of the request."""
+        self.request = replace(self.request, **changes)
+        self.ask()
 
     def _read(self, request: Request) -> None:
         """Runs in the worker's thread."""
@@ -107,6 +141,57 @@ class LabApp(App[None]):
             self._asked_again = False
             self.ask()
 
+    def on_arrived(self, message: Arrived) -> None:
+        self.snapshot = message.snapshot
+        for screen in self.screen_stack:
+            if isinstance(screen, Page | LogPanel):
+                screen.show(self.snapshot)
+        if self.snapshot.behind:
+            self.ask()
+
+    # what pages ask of the app
+
+    def change_view(self, **changes: Any) -> None:
+        """Ask for the curves in another way: `changes` are fields of the view."""
+        view = replace(self.request.view, **changes)
+        if view != self.request.view:
+            self.want(view=view)
+
+    def watch_run(self, folder: Path) -> None:
+        """Show a run on the Live page."""
+        if folder != self.request.run:
+            view = self.request.view
+            self.want(run=folder, view=View(columns=view.columns, smoothing=view.smoothing))
+        if self.current_mode != "live":
+            self.switch_mode("live")
+
+    def mark(self, folder: Path) -> None:
+        """Mark a run for comparison, or take its mark away."""
+        marked = self.request.marked
+        self.want(marked=tuple(f for f in marked if f != folder) if folder in marked else (*marked, folder))
+
+    def peek(self, folder: Path, panel: LogPanel) -> None:
+        """Open the log of a run; the feed reads it as long as it is open."""
+        self.want(log=folder)
+        self.push_screen(panel, lambda _: self.want(log=None))
+
+    def act(self, work: Callable[[], Done]) -> None:
+        """Do something away from the screen and say what came of it."""
+        self.run_worker(lambda: self._act(work), thread=True, group="act", exit_on_error=False)
+
+    def _act(self, work: Callable[[], Done]) -> None:
+        """Runs in a worker's thread."""
+        try:
+            self.call_from_thread(self._acted, work())
+        except (LabError, OSError) as error:
+            self.call_from_thread(self.say, str(error), failed=True)
+
+    def _acted(self, done: Done) -> None:
+        self.say(done.line)
+        if done.watch is not None:
+            self.watch_run(done.watch)
+        self.ask()
+
     def say(self, text: str, *, failed: bool = False) -> None:
         """Show a notice, as plain text."""
         clean = sanitize(text, newlines=False, limit=300)
@@ -118,39 +203,10 @@ class LabApp(App[None]):
             self._said.add(text)
             self.say(text, failed=True)
 
-    def on_arrived(self, message: Arrived) -> None:
-        self.snapshot = message.snapshot
-        page = self.page_shown
-        if page is not None:
-            page.show(self.snapshot)
-        if self.snapshot.behind:
-            self.ask()
-
-    @property
-    def page_shown(self) -> Page | None:
-        """The page at the bottom of the stack; a panel may lie over it."""
-        return next((screen for screen in self.screen_stack if isinstance(screen, Page)), None)
-
-    def change_view(self, view: View) -> None:
-        """Ask for the curves in another way."""
-        if view != self.view:
-            self.view = view
-            self.ask()
-
-    def watch_run(self, folder: Path) -> None:
-        """Show a run on the Live page."""
-        if folder != self.run_folder:
-            self.run_folder = folder
-            self.view = View(columns=self.view.columns, smoothing=self.view.smoothing)
-        if self.current_mode == "live":
-            self.ask()
-        else:
-            self.switch_mode("live")
-
     # keys that work everywhere
 
     def action_page(self, name: str) -> None:
-        if name in PAGES and name in self.MODES:
+        if name in PAGES and len(self.screen_stack) == 1:
             self.switch_mode(name)
 
     def action_help(self) -> None:
@@ -161,8 +217,8 @@ class LabApp(App[None]):
 
     def action_freeze(self) -> None:
         self.frozen = not self.frozen
-        page = self.page_shown
-        if page is not None:
+        page: Screen[Any] = self.screen_stack[0]
+        if isinstance(page, Page):
             page.show(self.snapshot)
 
     def action_leave(self) -> None:
@@ -177,10 +233,11 @@ def farewell(root: Path) -> str:
     names = ", ".join(sanitize(info.id, newlines=False) for info in living[:3])
     more = f" and {len(living) - 3} more" if len(living) > 3 else ""
     verb = "goes" if len(living) == 1 else "go"
-    return f"{plural(len(living), 'run')} {verb} on: {names}{more}. Come back with `lab`, or `lab runs watch`.\n"
+    return f"{plural(len(living), 'run')} {verb} on: {names}{more}.\nCome back with `lab`, or `lab runs watch`.\n"
 
 
 def run(home: Path, *, readonly: bool = False, ascii: bool = False) -> None:  # noqa: A002
     """Open the console on the runs in `home`/runs, and say after it which of them go on."""
+    os.environ["LAB_HOME"] = str(home)  # runs that are started from here belong there
     LabApp(home, readonly=readonly, plain=ascii).run()
     sys.stdout.write(farewell(home / "runs"))

@@ -7,31 +7,51 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from textual.message import Message
 
-from lab.console.charts import View
+from lab.console.answers import Answers, AnswersReader, SampleAsk
+from lab.console.charts import Chart, View
 from lab.console.live import Live, LiveReader
-from lab.console.rows import RunList, RunRow
+from lab.console.logtail import last_lines
+from lab.console.results import EntryCache, OverlayReader, Results, ResultsReader, selected
+from lab.console.rows import RunRow
+from lab.console.runlist import RunList
+from lab.runs.paths import RunPaths
+
+if TYPE_CHECKING:
+    from lab.console.profilelist import ProfileList, ProfileRow
+    from lab.console.system import System, SystemReader
 
 READERS_KEPT = 3
 
 
 @dataclass(frozen=True)
 class Request:
-    """What the visible page needs.
+    """What the visible page needs; the others get nothing new.
 
     Attributes:
-        page: the page that is shown; the others get nothing new.
         run: the run chosen for the Live page; None for the newest living one, or the newest.
         view: how the curves are wanted.
+        marked: the runs chosen for comparison, in the order in which they were marked.
+        query: the filter of the Runs page.
+        overlay: the Results page shows curves.
+        samples: which answers, in which order.
+        log: the run whose log is looked at.
     """
 
-    page: str
+    page: str = "runs"
     run: Path | None = None
     view: View = field(default_factory=View)
+    marked: tuple[Path, ...] = ()
+    query: str = ""
+    overlay: bool = False
+    samples: SampleAsk = field(default_factory=SampleAsk)
+    log: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -39,12 +59,23 @@ class Snapshot:
     """What the pages show. Equal snapshots need no painting.
 
     Attributes:
-        loaded: something was read; False before the first read.
+        fitting: folders of the runs that fit the filter; `complaint` says what is wrong with it.
+        colours: roles of the runs in the overlaid curves.
         behind: more is waiting to be read.
+        loaded: something was read; False before the first read.
     """
 
     runs: tuple[RunRow, ...] = ()
+    fitting: frozenset[Path] = frozenset()
+    complaint: str = ""
     live: Live | None = None
+    profiles: tuple[ProfileRow, ...] = ()
+    results: Results | None = None
+    overlay: Chart | None = None
+    colours: tuple[tuple[Path, str], ...] = ()
+    answers: Answers | None = None
+    system: System | None = None
+    log: tuple[str, ...] = ()
     behind: bool = False
     loaded: bool = False
 
@@ -68,22 +99,70 @@ class Feed:
     """Reads the runs under `root`; keeps its place in the files of the runs that were watched last."""
 
     def __init__(self, root: Path, clock: Callable[[], float] = time.time) -> None:
-        self.root = root
+        self._root = root
         self._clock = clock
         self._list = RunList(root)
         self._readers: dict[Path, LiveReader] = {}
+        entries = EntryCache(self._list)
+        self._results = ResultsReader(entries)
+        self._answers = AnswersReader(entries)
+        self._overlay = OverlayReader()
+        self._pages: dict[str, Callable[[Snapshot, Request], Snapshot]] = {
+            "runs": self._read_runs,
+            "live": self._read_live,
+            "profiles": self._read_profiles,
+            "results": self._read_results,
+            "samples": self._read_samples,
+            "system": self._read_system,
+        }
+
+    @cached_property
+    def _profiles(self) -> ProfileList:
+        from lab.console.profilelist import ProfileList  # the profile's schema takes long to load
+
+        return ProfileList()
+
+    @cached_property
+    def _system(self) -> SystemReader:
+        from lab.console.system import SystemReader  # as does psutil
+
+        return SystemReader(self._root)
 
     def read(self, request: Request) -> Snapshot:
         """Return what `request` asks for, after bounded work."""
-        runs = self._list.read()
-        if request.page != "live":
-            return Snapshot(runs, loaded=True)
-        row = chosen(runs, request.run)
+        log = last_lines(RunPaths(request.log).log) if request.log is not None else ()
+        return self._pages[request.page](Snapshot(self._list.read(), log=log, loaded=True), request)
+
+    def _read_runs(self, base: Snapshot, request: Request) -> Snapshot:
+        fitting, complaint = self._list.fitting(request.query)
+        return replace(base, fitting=fitting, complaint=complaint)
+
+    def _read_live(self, base: Snapshot, request: Request) -> Snapshot:
+        row = chosen(base.runs, request.run)
         if row is None:
-            return Snapshot(runs, loaded=True)
+            return base
         reader = self._reader(row)
         behind = reader.read()
-        return Snapshot(runs, reader.live(row, request.view), behind, loaded=True)
+        return replace(base, live=reader.live(row, request.view), behind=behind)
+
+    def _read_profiles(self, base: Snapshot, request: Request) -> Snapshot:
+        return replace(base, profiles=self._profiles.read())
+
+    def _read_results(self, base: Snapshot, request: Request) -> Snapshot:
+        results = self._results.read(base.runs, request.marked)
+        base = replace(base, results=results, behind=not results.tested)
+        if not request.overlay:
+            return base
+        _, rows = selected(base.runs, request.marked)
+        chart, behind = self._overlay.read(rows, request.view)
+        colours = tuple((row.folder, self._overlay.colour(row.folder)) for row in rows if row.method != "baseline")
+        return replace(base, overlay=chart, colours=colours, behind=base.behind or behind)
+
+    def _read_samples(self, base: Snapshot, request: Request) -> Snapshot:
+        return replace(base, answers=self._answers.read(base.runs, request.marked, request.samples))
+
+    def _read_system(self, base: Snapshot, request: Request) -> Snapshot:
+        return replace(base, system=self._system.read(base.runs))
 
     def _reader(self, row: RunRow) -> LiveReader:
         reader = self._readers.pop(row.folder, None) or LiveReader(row.run, self._clock)

@@ -11,7 +11,6 @@ from textual.binding import Binding, BindingType
 
 PAGES = ("profiles", "runs", "live", "results", "samples", "system")
 EVERYWHERE = "everywhere"
-LISTS = ("profiles", "runs", "results", "samples")
 
 
 @dataclass(frozen=True)
@@ -61,40 +60,88 @@ _NAMES = {
     "tab": "tab",
 }
 
+LISTS = ("profiles", "runs", "results")
+
 KEYS: tuple[Key, ...] = (
     *(
         Key(page, str(number), f"app.page('{page}')", (EVERYWHERE,), "", f"Go to {page.title()}.")
         for number, page in enumerate(PAGES, 1)
     ),
-    Key("help", "question_mark,f1", "app.help", (EVERYWHERE,), "help", "Show this page."),
-    Key("palette", "ctrl+p", "app.command_palette", (EVERYWHERE,), "", "Search all actions by name."),
-    Key(
-        "theme", "t", "app.next_theme", (EVERYWHERE,), "", "Next theme: dark, light, colour-blind safe, the terminal's."
-    ),
-    Key("freeze", "p", "app.freeze", (EVERYWHERE,), "", "Freeze the screen, or let it go on; runs are not touched."),
+    Key("help", "question_mark,f1", "app.help", (EVERYWHERE,), "help", "Show these keys."),
+    Key("palette", "ctrl+p", "app.command_palette", (EVERYWHERE,), "", "Search actions and runs by name."),
+    Key("theme", "t", "app.next_theme", (EVERYWHERE,), "", "Next theme: dark, light, colour-blind safe, terminal's."),
+    Key("freeze", "p", "app.freeze", (EVERYWHERE,), "", "Freeze the screen, or let it go on. Runs go on."),
     Key("leave", "q", "app.leave", (EVERYWHERE,), "leave", "Leave the console. Every run goes on."),
     # lists
-    Key("down", "down,j", "down", ("runs",), "", "Next row."),
-    Key("up", "up,k", "up", ("runs",), "", "Previous row."),
-    Key("first", "home,g", "first", ("runs",), "", "First row."),
-    Key("last", "end,G", "last", ("runs",), "", "Last row."),
+    Key("down", "down,j", "down", LISTS, "", "Next row."),
+    Key("up", "up,k", "up", LISTS, "", "Previous row."),
+    Key("page_down", "pagedown,ctrl+f", "page_down", LISTS, "", "A page further down."),
+    Key("page_up", "pageup,ctrl+b", "page_up", LISTS, "", "A page further up."),
+    Key("first", "home,g", "first", LISTS, "", "First row."),
+    Key("last", "end,G", "last", LISTS, "", "Last row."),
+    # profiles
+    Key("start", "enter", "start", ("profiles",), "start", "Start a run of the profile, or a study's rows.", True),
+    Key("edit", "e", "edit", ("profiles",), "edit a copy", "Change values in a copy, checked as you type.", True),
+    Key("plan", "v", "plan", ("profiles",), "plan", "Data report, steps, memory and time, without training."),
+    Key("find_profile", "slash", "find", ("profiles",), "search", "Search names, methods, models, data."),
+    Key("defaults", "a", "defaults", ("profiles",), "all values", "Show all values, or only those somebody set."),
+    Key("scroll_down", "J,ctrl+d", "scroll(1)", ("profiles",), "", "Scroll the values down."),
+    Key("scroll_up", "K,ctrl+u", "scroll(-1)", ("profiles",), "", "Scroll the values up."),
+    Key("clear_profile", "escape", "clear", ("profiles",), "", "Put the search away."),
     # runs
     Key("open", "enter", "open", ("runs",), "watch", "Watch the run on the Live page."),
+    Key("filter", "slash", "filter", ("runs",), "filter", "Filter: method=qlora rank>=8 loss<1.2 tag:alpaca."),
+    Key("mark", "space", "mark", ("runs", "results"), "mark", "Mark the run for Results and Samples."),
+    Key("stop", "x", "stop", ("runs", "live"), "stop", "Stop it: finish the step, save, end. Asks first.", True),
+    Key("resume", "r", "resume", ("runs", "live"), "resume", "Go on from its newest checkpoint. Asks first.", True),
+    Key("log", "l", "log", ("runs", "live"), "log", "Look at the end of its log."),
+    Key("unmark", "u", "unmark", ("runs", "results"), "", "Take all marks away."),
+    Key("sort", "o", "sort", ("runs", "results"), "sort", "Sort by the next column."),
+    Key("reverse", "O", "reverse", ("runs", "results"), "", "Turn the order round."),
+    Key("studies", "b", "studies", ("runs",), "", "Group by study, or one list."),
+    Key("archived", "A", "archived", ("runs",), "", "Show archived runs too, or hide them."),
+    Key("clear_filter", "escape", "clear", ("runs",), "", "Put the filter away."),
+    Key("label", "n", "label", ("runs", "live"), "", "Give it a name, tags, notes.", True),
+    Key("archive", "a", "archive", ("runs",), "", "Take it out of the list, or put it back.", True),
+    Key("delete", "d", "delete", ("runs",), "", "Delete it with all its files. Asks first.", True),
     # live
     Key("smooth", "s", "smooth", ("live",), "smooth", "Smooth the loss: off, .6, .9."),
     Key("log_axis", "y", "log_axis", ("live",), "log y", "Logarithmic or linear loss and grad norm."),
     Key("zoom", "z", "zoom", ("live",), "zoom", "The newest quarter of the steps, or all of them."),
-    Key(
-        "narrower", "left_square_bracket", "narrower", ("live",), "", "Show half as many steps, still up to the newest."
-    ),
-    Key("wider", "right_square_bracket", "wider", ("live",), "", "Show twice as many steps."),
+    Key("narrower", "left_square_bracket", "narrower", ("live",), "", "Half as many steps, up to the newest."),
+    Key("wider", "right_square_bracket", "wider", ("live",), "", "Twice as many steps."),
     Key("cursor_left", "left,b", "cursor(-1)", ("live",), "", "Move the cursor to earlier steps, to read values."),
     Key("cursor_right", "right,w", "cursor(1)", ("live",), "", "Move the cursor to later steps."),
-    Key("no_cursor", "escape", "no_cursor", ("live",), "", "Put the cursor away."),
-    Key("chart", "c,tab", "chart", ("live",), "chart", "Next chart, where only one has room or one is enlarged."),
+    Key("no_cursor", "escape", "no_cursor", ("live",), "", "Put the cursor, or the large chart, away."),
+    Key("chart", "c,tab", "chart", ("live",), "chart", "Next chart, where only one is shown."),
     Key("enlarge", "f,enter", "enlarge", ("live",), "", "Give one chart the whole page, or show all."),
     Key("next_run", "down,j", "step_run(1)", ("live",), "", "Watch the next run of the list."),
     Key("previous_run", "up,k", "step_run(-1)", ("live",), "", "Watch the run before."),
+    # results
+    Key("view", "v", "view", ("results",), "view", "Next view: table, bars, loss curves."),
+    Key("smooth_curves", "s", "smooth", ("results",), "", "Smooth the loss curves: off, .6, .9."),
+    Key("log_curves", "y", "log_axis", ("results",), "", "Logarithmic or linear loss curves."),
+    Key("columns_left", "left,h", "shift(-1)", ("results",), "", "Earlier columns."),
+    Key("columns_right", "right,l", "shift(1)", ("results",), "", "Later columns."),
+    Key("notes", "n", "notes", ("results",), "notes", "Read warnings, notes, differences and signatures in full."),
+    Key("export", "e", "export", ("results",), "export", "Write the table as md, csv or json.", True),
+    Key("open_result", "enter", "open", ("results",), "", "Watch the run on the Live page."),
+    # samples
+    Key("next_sample", "down,j,n", "move(1)", ("samples",), "next", "Next row of the test set."),
+    Key("previous_sample", "up,k,N", "move(-1)", ("samples",), "", "The row before."),
+    Key("first_sample", "home,g", "move_to(0)", ("samples",), "", "First row."),
+    Key("last_sample", "end,G", "move_to(-1)", ("samples",), "", "Last row."),
+    Key("sample_down", "pagedown,J,ctrl+d", "scroll(1)", ("samples",), "", "Scroll the texts down."),
+    Key("sample_up", "pageup,K,ctrl+u", "scroll(-1)", ("samples",), "", "Scroll the texts up."),
+    Key("sort_samples", "o", "sort", ("samples",), "sort", "As asked, worst first, or widest disagreement first."),
+    Key("find_sample", "slash", "find", ("samples",), "search", "Rows with a text in prompt, reference or answers."),
+    Key("clear_sample", "escape", "clear", ("samples",), "", "Put the search away."),
+    Key("differences", "w", "differences", ("samples",), "differences", "Mark words that differ from the reference."),
+    Key("stack", "v", "stack", ("samples",), "", "Answers side by side, or one below the other."),
+    Key("copy", "c", "copy", ("samples",), "copy", "Copy the row with all its answers."),
+    # system
+    Key("system_down", "down,j,pagedown", "scroll(1)", ("system",), "", "Scroll down."),
+    Key("system_up", "up,k,pageup", "scroll(-1)", ("system",), "", "Scroll up."),
 )
 
 

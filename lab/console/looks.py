@@ -27,6 +27,10 @@ class Looks:
     plain: bool = False
 
     @property
+    def mark(self) -> str:
+        return "+" if self.plain else "◆"
+
+    @property
     def rule(self) -> str:
         return "-" if self.plain else "─"
 

@@ -1,4 +1,4 @@
-"""Where in a rendered conversation the assistant's words are. Called by `masks`.
+"""A rendered conversation and the spans of its assistant turns. Called by `masks`.
 
 A turn's span begins where the generation prompt ends and ends just past the end-of-turn token: exactly what the model
 has to write by itself. Templates that do not end a turn with a special token get the tokenizer's EOS there.

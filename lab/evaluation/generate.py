@@ -10,10 +10,12 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
+from lab.modeling.loss import causal_model
+from lab.modeling.prefix import common_prefix, shared_states
 from lab.profile.schema import Evaluate
 
 if TYPE_CHECKING:
-    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+    from transformers import Cache, PreTrainedModel, PreTrainedTokenizerBase
 
 CPU_BATCH = 32
 GPU_BATCH = 64
@@ -47,12 +49,14 @@ class Answerer:
 
     Attributes:
         stop_ids: the tokens that end an answer; the model's own are added.
+        share: compute once what the prompts of a batch begin with.
     """
 
     model: PreTrainedModel
     tokenizer: PreTrainedTokenizerBase
     stop_ids: frozenset[int]
     decoding: Evaluate
+    share: bool = False
 
     def answers(
         self, prompts: Sequence[Sequence[int]], size: int, stop_asked: Callable[[], bool] = lambda: False
@@ -84,11 +88,14 @@ class Answerer:
     @torch.inference_mode()
     def _batch(self, prompts: Sequence[Sequence[int]], indices: Sequence[int]) -> list[Answered]:
         pad = self.tokenizer.pad_token_id
-        ids, mask = pad_left([prompts[i] for i in indices], pad, self.model.device)
+        chosen = [prompts[i] for i in indices]
+        prefix = common_prefix(chosen, min(map(len, chosen)) - 1) if self.share else 0
+        ids, mask = pad_left(chosen, pad, self.model.device, prefix)
         begin = time.monotonic()
         output = self.model.generate(
             input_ids=ids,
             attention_mask=mask,
+            past_key_values=self._states(ids, prefix),
             max_new_tokens=self.decoding.max_new_tokens,
             eos_token_id=sorted(self._stops()),
             pad_token_id=pad,
@@ -98,6 +105,11 @@ class Answerer:
         rows = output[:, ids.shape[1] :].tolist()  # waits for the GPU, so the clock below is true
         share = (time.monotonic() - begin) / len(indices)
         return [self._cut(index, row, share) for index, row in zip(indices, rows, strict=True)]
+
+    def _states(self, ids: Tensor, prefix: int) -> Cache | None:
+        if not prefix:
+            return None
+        return shared_states(causal_model(self.model).get_decoder(), ids[:1, :prefix], len(ids))
 
     def _cut(self, index: int, row: list[int], seconds: float) -> Answered:
         stops = self._stops()
@@ -117,12 +129,18 @@ class Answerer:
         return {"do_sample": True, "temperature": self.decoding.temperature, "top_p": self.decoding.top_p, "top_k": 0}
 
 
-def pad_left(rows: Sequence[Sequence[int]], pad: int, device: torch.device | str) -> tuple[Tensor, Tensor]:
-    """Return ids and attention mask, each (rows, longest), padded on the left so that all rows end together."""
+def pad_left(
+    rows: Sequence[Sequence[int]], pad: int, device: torch.device | str, prefix: int = 0
+) -> tuple[Tensor, Tensor]:
+    """Return ids and attention mask, each (rows, longest): padding before the rows, so that all end together.
+
+    Args:
+        prefix: tokens that all rows begin with; they stay in front of the padding.
+    """
     longest = max(len(row) for row in rows)
-    ids = torch.full((len(rows), longest), pad)
-    mask = torch.zeros((len(rows), longest), dtype=torch.long)
+    ids, mask = torch.full((len(rows), longest), pad), torch.zeros((len(rows), longest), dtype=torch.long)
     for index, row in enumerate(rows):
-        ids[index, longest - len(row) :] = torch.tensor(list(row))
-        mask[index, longest - len(row) :] = 1
+        begin = longest - len(row) + prefix
+        ids[index, :prefix], mask[index, :prefix] = torch.tensor(list(row[:prefix])), 1
+        ids[index, begin:], mask[index, begin:] = torch.tensor(list(row[prefix:])), 1
     return ids.to(device), mask.to(device)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from lab.data.masks import Encoded
-from lab.modeling.loss import IGNORED, supervised_nll
+from lab.modeling.loss import IGNORED, supervised_nll, supervised_prefix
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -17,10 +17,15 @@ TOKENS = 8192
 
 
 @torch.inference_mode()
-def reference_nll(model: PreTrainedModel, rows: Sequence[Encoded], pad: int) -> list[tuple[float, int]]:
+def reference_nll(
+    model: PreTrainedModel, rows: Sequence[Encoded], pad: int, *, share: bool = False
+) -> list[tuple[float, int]]:
     """Return (sum of the supervised tokens' negative log likelihood in nats, their number) for each row.
 
     The mask is training's own, so this is the loss that training lowers.
+
+    Args:
+        share: compute once what the rows of a batch begin with.
     """
     results: list[tuple[float, int]] = [(0.0, 0)] * len(rows)
     for batch in _batches(rows):
@@ -30,7 +35,9 @@ def reference_nll(model: PreTrainedModel, rows: Sequence[Encoded], pad: int) -> 
         mask = torch.tensor([[1] * len(rows[i].input_ids) + [0] * (longest - len(rows[i].input_ids)) for i in batch])
         device = model.device
         inputs = {"input_ids": ids.to(device), "attention_mask": mask.to(device)}
-        nll, row = supervised_nll(model, inputs, labels.to(device))
+        chosen = [rows[i] for i in batch]
+        prefix = supervised_prefix([r.input_ids for r in chosen], [r.labels for r in chosen]) if share else 0
+        nll, row = supervised_nll(model, inputs, labels.to(device), prefix)
         sums = torch.zeros(len(batch), dtype=torch.float64, device=device).index_add_(0, row, nll.double()).tolist()
         counts = torch.bincount(row, minlength=len(batch)).tolist()
         for index, total, count in zip(batch, sums, counts, strict=True):

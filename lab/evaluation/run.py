@@ -30,6 +30,7 @@ class Subject:
 
     Attributes:
         stop_ids: the tokens that end an answer.
+        share: what the rows of a batch begin with may be computed once.
     """
 
     model: PreTrainedModel
@@ -38,6 +39,7 @@ class Subject:
     dtype: str
     quantization: str
     stop_ids: frozenset[int]
+    share: bool
 
 
 def evaluate(
@@ -60,11 +62,13 @@ def evaluate(
     done = {str(record["id"]) for record in read_all(paths.generations)}
     missing = [row for row in rows if row.row.id not in done]
     progress(f"perplexity of {len(missing)} references")
-    likelihoods = reference_nll(subject.model, [row.encoded for row in missing], subject.tokenizer.pad_token_id)
+    likelihoods = reference_nll(
+        subject.model, [row.encoded for row in missing], subject.tokenizer.pad_token_id, share=subject.share
+    )
     log = AppendLog(paths.generations)
     size = batch_size(profile.evaluate, subject.device)
     prompts = [row.prompt_ids for row in missing]
-    answerer = Answerer(subject.model, subject.tokenizer, subject.stop_ids, profile.evaluate)
+    answerer = Answerer(subject.model, subject.tokenizer, subject.stop_ids, profile.evaluate, subject.share)
     for batch in answerer.answers(prompts, size, stop_asked):
         for one in batch:
             log.append(_generation(missing[one.index], one, *likelihoods[one.index]))

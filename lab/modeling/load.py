@@ -44,6 +44,18 @@ def load_tokenizer(source: ModelSource, *, trust_remote_code: bool = False) -> P
     return tokenizer
 
 
+def load_config(source: ModelSource, *, trust_remote_code: bool = False) -> Any:
+    """Return the model's configuration. Raises NotFoundError where there is none that transformers knows."""
+    from transformers import AutoConfig
+
+    try:
+        return AutoConfig.from_pretrained(
+            source.path_or_id, revision=source.load_revision, trust_remote_code=trust_remote_code
+        )
+    except (OSError, ValueError) as error:
+        raise _explain(source, error) from error
+
+
 def load_base(
     source: ModelSource,
     *,

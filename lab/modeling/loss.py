@@ -2,39 +2,67 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from lab.modeling.prefix import common_prefix, shared_states
+
 IGNORED = -100
 
 
-def supervised_nll(model: nn.Module, inputs: dict[str, Any], labels: Tensor) -> tuple[Tensor, Tensor]:
+def supervised_nll(model: nn.Module, inputs: dict[str, Any], labels: Tensor, prefix: int = 0) -> tuple[Tensor, Tensor]:
     """Return the negative log likelihood of each supervised token.
 
     The head runs for the positions that predict a supervised token and for no other, so the logits of prompts never
     exist: for chat rows that is most of the head's work and nearly all of its memory.
 
     Args:
-        inputs: input_ids and attention_mask (or position_ids), each (rows, length).
+        inputs: input_ids and attention_mask, each (rows, length).
         labels: (rows, length); IGNORED where nothing is learnt. Token t is predicted from position t - 1.
+        prefix: tokens that all rows begin with, none of them supervised nor the one after them; computed once.
 
     Returns:
         nll: (supervised,) in nats, fp32.
         row: (supervised,) the row that each one belongs to.
     """
-    causal = _causal_model(model)
-    hidden = causal.get_decoder()(**inputs, use_cache=False).last_hidden_state[:, :-1]
-    targets = labels[:, 1:]
+    causal = causal_model(model)
+    hidden = _hidden(causal.get_decoder(), inputs, prefix)[:, :-1]
+    targets = labels[:, prefix + 1 :]
     kept = targets != IGNORED
     logits = _logits(causal, hidden[kept]).float()
     nll = functional.cross_entropy(logits, targets[kept], reduction="none")
     return nll, kept.nonzero()[:, 0]
 
 
-def _causal_model(model: nn.Module) -> Any:
+def _hidden(decoder: Any, inputs: dict[str, Any], prefix: int) -> Tensor:
+    """Return the last hidden states from position `prefix` on: (rows, length - prefix, width)."""
+    if not prefix:
+        plain: Tensor = decoder(**inputs, use_cache=False).last_hidden_state
+        return plain
+    ids, mask = inputs["input_ids"], inputs["attention_mask"]
+    states = shared_states(decoder, ids[:1, :prefix], len(ids))
+    positions = torch.arange(prefix, ids.shape[1], device=ids.device)[None]
+    rest: Tensor = decoder(
+        input_ids=ids[:, prefix:],
+        attention_mask=mask,
+        position_ids=positions,
+        past_key_values=states,
+        use_cache=True,
+    ).last_hidden_state
+    return rest
+
+
+def supervised_prefix(rows: Sequence[Sequence[int]], labels: Sequence[Sequence[int]]) -> int:
+    """Return how many tokens the `rows` of a batch may share: the common ones before the first supervised token."""
+    first = min(next((i for i, label in enumerate(row) if label != IGNORED), len(row)) for row in labels)
+    return common_prefix(rows, first - 1)
+
+
+def causal_model(model: nn.Module) -> Any:
     """Return the model with a language-modelling head inside whatever wraps it (PEFT)."""
     get_base = getattr(model, "get_base_model", None)
     return get_base() if get_base is not None else model

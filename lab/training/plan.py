@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
 from typing import Any
 
 import psutil
 
+from lab.data.masks import Encoded
 from lab.data.prepare import Prepared, prepare
 from lab.data.report import GateError
 from lab.errors import UsageError
 from lab.modeling.hardware import Hardware
-from lab.modeling.load import load_tokenizer
-from lab.modeling.source import ModelSource, resolve_model
+from lab.modeling.load import load_config, load_tokenizer
+from lab.modeling.prefix import can_share
+from lab.modeling.source import resolve_model
 from lab.profile.load import Resolved
 from lab.profile.schema import Profile
 from lab.series.families import shape_from_config
@@ -56,22 +58,15 @@ def plan(resolved: Resolved, progress: Callable[[str], None] = lambda line: None
     except GateError as error:
         refused = {"problem": error.problem, "remedy": error.remedy}
         return {**about, "data": error.report, "refused": refused}
-    recipe = decide(profile, hardware, [len(row.input_ids) for row in prepared.train])
+    config = load_config(source, trust_remote_code=profile.model.trust_remote_code)
+    recipe = decide(profile, hardware, [len(row.input_ids) for row in prepared.train], sharable=can_share(config))
     return {
         **about,
         "data": prepared.report,
         "recipe": recipe.as_json()["choices"],
         "steps": steps_of(profile, prepared),
-        **sizes_of(profile, hardware, recipe, prepared, _config(source)),
+        **sizes_of(profile, hardware, recipe, prepared, config.to_dict()),
     }
-
-
-def _config(source: ModelSource) -> dict[str, Any]:
-    """Return the content of the model's config.json."""
-    from transformers import PreTrainedConfig
-
-    config, _ = PreTrainedConfig.get_config_dict(source.path_or_id, revision=source.load_revision)
-    return dict(config)
 
 
 def steps_of(profile: Profile, prepared: Prepared) -> dict[str, Any] | None:
@@ -120,10 +115,8 @@ def memory_of(
     """
     trains = profile.method.kind in TRAINING
     rows = recipe.micro_batch.value if trains else 0
-    lengths = sorted((len(row.input_ids) for row in prepared.train), reverse=True)[:rows]
-    supervised = sorted((row.supervised for row in prepared.train), reverse=True)[:rows]
     setup = MemorySetup(
-        tokens=rows * max(lengths, default=0),
+        tokens=_step_tokens(recipe, prepared.train, rows),
         rank=profile.method.rank if trains else 0,
         targets=profile.method.target_modules,
         dropout=profile.method.dropout > 0,
@@ -136,5 +129,17 @@ def memory_of(
         gpu=hardware.kind == "cuda",
     )
     whole = estimate(shape, setup)
+    supervised = sum(sorted((row.supervised for row in prepared.train), reverse=True)[:rows])
     overhead = whole.overhead if setup.gpu else int(psutil.Process().memory_info().rss)
-    return replace(whole, head=head_bytes(shape, sum(supervised), fused=False), overhead=overhead)
+    return replace(whole, head=head_bytes(shape, supervised, fused=False), overhead=overhead)
+
+
+def _step_tokens(recipe: Recipe, train: Sequence[Encoded], rows: int) -> int:
+    """Return the tokens that a micro-batch of the longest rows computes, padding included."""
+    from lab.modeling.loss import supervised_prefix
+
+    longest = max((len(row.input_ids) for row in train), default=0)
+    if not rows or not train or not recipe.shared_prefix.value:
+        return rows * longest
+    shared = supervised_prefix([row.input_ids for row in train], [row.labels for row in train])
+    return rows * longest - (rows - 1) * shared

@@ -48,6 +48,7 @@ class Recipe:
     checkpointing: Choice
     optimizer: Choice
     loss: Choice
+    shared_prefix: Choice
     threads: Choice
 
     def as_json(self) -> dict[str, Any]:
@@ -60,11 +61,12 @@ class Recipe:
         return cls(**{field.name: Choice(**choices[field.name]) for field in fields(cls)})
 
 
-def decide(profile: Profile, hardware: Hardware, lengths: Sequence[int]) -> Recipe:
+def decide(profile: Profile, hardware: Hardware, lengths: Sequence[int], *, sharable: bool) -> Recipe:
     """Return the recipe for `profile` on `hardware`.
 
     Args:
         lengths: tokens of each training row; empty for a baseline.
+        sharable: rows of this model can share the states of what they begin with (`modeling.prefix.can_share`).
 
     Raises:
         ProfileError: the profile asks for what the device cannot do.
@@ -85,6 +87,7 @@ def decide(profile: Profile, hardware: Hardware, lengths: Sequence[int]) -> Reci
         checkpointing=_checkpointing(profile),
         optimizer=_optimizer(profile, cpu),
         loss=Choice("supervised rows", "the head runs for supervised tokens alone, so logits of prompts never exist"),
+        shared_prefix=_shared_prefix(profile, sharable),
         threads=Choice(hardware.threads, "train.threads" if profile.train.threads else "the physical cores"),
     )
 
@@ -139,6 +142,16 @@ def _checkpointing(profile: Profile) -> Choice:
     if profile.train.checkpointing == "auto":
         return Choice("off", "recomputing activations costs a third of the speed")
     return Choice(profile.train.checkpointing, "train.checkpointing")
+
+
+def _shared_prefix(profile: Profile, sharable: bool) -> Choice:
+    if not sharable:
+        return Choice(False, "this model's layers keep more than plain keys and values")
+    if profile.train.checkpointing not in ("auto", "off"):
+        return Choice(False, "recomputing activations and shared states do not go together")
+    if profile.method.dropout:
+        return Choice(False, "with dropout rows that share states would share its draws")
+    return Choice(True, "what all rows of a batch begin with goes through the model once")
 
 
 def _optimizer(profile: Profile, cpu: bool) -> Choice:

@@ -15,8 +15,16 @@ from lab.data.prepare import Prepared, prepare
 from lab.evaluation.run import Subject, evaluate
 from lab.launching.devices import Device
 from lab.modeling.hardware import Hardware, detect
-from lab.modeling.load import load_base, load_tokenizer, parameter_count, torch_dtype, trainable_count
+from lab.modeling.load import (
+    load_base,
+    load_config,
+    load_tokenizer,
+    parameter_count,
+    torch_dtype,
+    trainable_count,
+)
 from lab.modeling.methods import METHODS, cast_adapter, load_adapter
+from lab.modeling.prefix import can_share
 from lab.modeling.source import ModelSource, resolve_model
 from lab.profile.schema import Profile
 from lab.runs.paths import RunPaths
@@ -60,7 +68,9 @@ class Session:
         writer.phase("starting", "preparing data")
         prepared = prepare(profile, tokenizer)
         atomic.write_json(run.data, prepared.report)
-        recipe = kept_recipe(run) or decide(profile, hardware, [len(row.input_ids) for row in prepared.train])
+        lengths = [len(row.input_ids) for row in prepared.train]
+        sharable = can_share(load_config(source, trust_remote_code=profile.model.trust_remote_code))
+        recipe = kept_recipe(run) or decide(profile, hardware, lengths, sharable=sharable)
         atomic.write_json(run.recipe, recipe.as_json())
         atomic.write_json(run.environment, describe(hardware, recipe, source, sys.argv))
         writer.phase("starting", "loading weights")
@@ -101,6 +111,7 @@ class Session:
             self.recipe.dtype.value,
             self.recipe.quantization.value,
             frozenset(self.prepared.stop_ids),
+            self.recipe.shared_prefix.value,
         )
         done = evaluate(
             self.owner, self.profile, self.prepared, subject, lambda line: self.writer.update(detail=line), stop.asked

@@ -18,7 +18,7 @@ from trl import SFTConfig, SFTTrainer
 
 from lab.data.masks import Encoded
 from lab.modeling.load import torch_dtype
-from lab.modeling.loss import IGNORED, supervised_nll
+from lab.modeling.loss import IGNORED, supervised_nll, supervised_prefix
 from lab.profile.schema import Profile
 from lab.training.recipe import Recipe
 from lab.training.sampler import StepSampler
@@ -44,10 +44,11 @@ def row_dataset(rows: list[Encoded]) -> Dataset:
 
 
 class Collator:
-    """Pads rows on the right and counts their tokens on the way, before anything is on a GPU."""
+    """Pads rows on the right; counts their tokens and finds what they share before anything is on a GPU."""
 
-    def __init__(self, pad_token_id: int) -> None:
+    def __init__(self, pad_token_id: int, *, share: bool) -> None:
         self.pad_token_id = pad_token_id
+        self.share = share
 
     def __call__(self, rows: list[dict[str, list[int]]]) -> dict[str, Any]:
         longest = max(len(row["input_ids"]) for row in rows)
@@ -60,7 +61,11 @@ class Collator:
             labels[index, :length] = torch.tensor(row["labels"])
             mask[index, :length] = 1
         counts = StepCounts(int(mask.sum()), int((labels != IGNORED).sum()), len(rows))
-        return {"input_ids": ids, "labels": labels, "attention_mask": mask, "counts": counts}
+        prefix = self._prefix(rows) if self.share else 0
+        return {"input_ids": ids, "labels": labels, "attention_mask": mask, "counts": counts, "prefix": prefix}
+
+    def _prefix(self, rows: list[dict[str, list[int]]]) -> int:
+        return supervised_prefix([row["input_ids"] for row in rows], [row["labels"] for row in rows])
 
 
 def trainer_settings(profile: Profile, recipe: Recipe, folder: str, total_steps: int) -> SFTConfig:
@@ -121,7 +126,7 @@ class LabTrainer(SFTTrainer):
         super().__init__(
             model=model,
             args=settings,
-            data_collator=Collator(tokenizer.pad_token_id),
+            data_collator=Collator(tokenizer.pad_token_id, share=recipe.shared_prefix.value),
             train_dataset=row_dataset(train_rows),
             eval_dataset=row_dataset(validation_rows) if validation_rows else None,
             processing_class=tokenizer,
@@ -144,10 +149,9 @@ class LabTrainer(SFTTrainer):
         self, model: nn.Module, inputs: dict[str, Any], return_outputs: bool = False, num_items_in_batch: Any = None
     ) -> Tensor:
         """Return the sum over the batch's supervised tokens divided by those of the whole step."""
-        inputs.pop("counts", None)
-        labels = inputs.pop("labels")
+        labels, prefix = inputs.pop("labels"), inputs.pop("prefix")
         with self._precision():
-            nll, _ = supervised_nll(self.accelerator.unwrap_model(model), inputs, labels)
+            nll, _ = supervised_nll(self.accelerator.unwrap_model(model), inputs, labels, prefix)
         return nll.sum() / (nll.numel() if num_items_in_batch is None else num_items_in_batch)
 
     def training_step(self, *args: Any, **kwargs: Any) -> Tensor:
@@ -166,7 +170,7 @@ class LabTrainer(SFTTrainer):
         with torch.inference_mode(), self._precision():
             for batch in self.get_eval_dataloader():
                 batch.pop("counts")
-                nll, _ = supervised_nll(model, batch, batch.pop("labels"))
+                nll, _ = supervised_nll(model, batch, batch.pop("labels"), batch.pop("prefix"))
                 total, tokens = total + float(nll.sum()), tokens + nll.numel()
         model.train()
         metrics = {"eval_loss": total / max(tokens, 1), "eval_runtime": time.monotonic() - start}

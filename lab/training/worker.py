@@ -25,8 +25,8 @@ from lab.profile.load import load_profile
 from lab.profile.schema import Profile
 from lab.runs import lock
 from lab.runs.history import read_history
-from lab.runs.paths import RunPaths
-from lab.runs.reader import read_all
+from lab.runs.paths import RunPaths, evaluations
+from lab.runs.reader import read_all, read_json
 from lab.runs.writer import RunWriter
 from lab.telemetry.sampler import Sampler
 from lab.text import sanitize
@@ -113,8 +113,10 @@ def _work_on(
 
 def _sum_up(run: RunPaths, writer: RunWriter) -> None:
     """Put the costs of all attempts into the state's summary."""
+    done = evaluations(run)
+    generation = (read_json(done[-1].metrics) or {}).get("cost") if done else None
     facts = writer.state.get("facts", {})
-    writer.summary(cost=cost_of(read_history(run), read_all(run.telemetry), facts))
+    writer.summary(cost=cost_of(read_history(run), read_all(run.telemetry), facts, generation))
     writer.flush()
 
 

@@ -2,29 +2,31 @@
 
 from __future__ import annotations
 
+import textwrap
+from collections.abc import Sequence
 from typing import ClassVar
 
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import VerticalScroll
 from textual.content import Content
-from textual.screen import ModalScreen
 from textual.widgets import Static
 
-from lab.console.keys import EVERYWHERE, KEYS, Key
+from lab.console.keys import EVERYWHERE, KEYS, PAGES, Key
+from lab.console.screens.panel import Panel
 from lab.console.widgets.parts import Part
 from lab.text import pad
 
-KEY_WIDTH = 16
+KEY_WIDTH = 14
+FRAME = 6
 LEAVING = "Runs go on when the console is left, closed or killed. Only a stop key, which asks first, ends one."
 
 
-class HelpPanel(ModalScreen[None]):
+class HelpPanel(Panel[None]):
     """Lies over a page until a key closes it."""
 
-    CSS_PATH = "help.tcss"
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("escape,question_mark,f1,q,enter", "close", "close", show=False),
+        Binding("question_mark,f1,q,enter", "give_up", "close", show=False),
         Binding("down,j", "scroll(1)", show=False),
         Binding("up,k", "scroll(-1)", show=False),
     ]
@@ -34,31 +36,36 @@ class HelpPanel(ModalScreen[None]):
         self._page = page
 
     def compose(self) -> ComposeResult:
-        with VerticalScroll(id="help"):
-            yield Static(Content.assemble(*help_parts(self._page)), markup=False)
+        width = min(84, self.app.size.width * 96 // 100) - FRAME - 1
+        with VerticalScroll(id="box"):
+            yield Static(Content.assemble(*help_parts(self._page, width)), markup=False)
 
     def action_scroll(self, by: int) -> None:
-        self.query_one("#help", VerticalScroll).scroll_relative(y=by * 3, animate=False)
-
-    def action_close(self) -> None:
-        self.dismiss()
+        self.query_one("#box", VerticalScroll).scroll_relative(y=by * 3, animate=False)
 
     def on_click(self) -> None:
         self.dismiss()
 
 
-def help_parts(page: str) -> list[Part]:
-    """Return the text of the panel."""
-    parts: list[Part] = []
-    for title, keys in (
-        (page.title(), [key for key in KEYS if page in key.pages]),
-        ("Everywhere", [key for key in KEYS if EVERYWHERE in key.pages]),
-    ):
-        parts += [(f"{title}\n", "bold $primary")]
-        parts += [part for key in keys for part in _line(key)]
-        parts.append(("\n", ""))
-    return [*parts, (LEAVING, "$quiet")]
+def help_parts(page: str, width: int = 78) -> list[Part]:
+    """Return the text of the panel, folded to `width` columns."""
+    own = [key for key in KEYS if page in key.pages]
+    general = [key for key in KEYS if EVERYWHERE in key.pages and key.id not in PAGES]
+    names = " ".join(f"{number} {name.title()}" for number, name in enumerate(PAGES, 1))
+    return [
+        (f"{page.title()}\n", "bold $primary"),
+        *_lines(own, width),
+        ("\nEverywhere\n", "bold $primary"),
+        *_line("1-6", f"Go to a page: {names}.", width),
+        *_lines(general, width),
+        ("\n" + textwrap.fill(LEAVING, max(width, 20)), "$quiet"),
+    ]
 
 
-def _line(key: Key) -> list[Part]:
-    return [(pad(key.shown, KEY_WIDTH), "bold"), (f"{key.help}\n", "")]
+def _lines(keys: Sequence[Key], width: int) -> list[Part]:
+    return [part for key in keys for part in _line(key.shown, key.help, width)]
+
+
+def _line(keys: str, text: str, width: int) -> list[Part]:
+    folded = textwrap.wrap(text, max(width - KEY_WIDTH, 20))
+    return [(pad(keys, KEY_WIDTH), "bold"), (("\n" + " " * KEY_WIDTH).join(folded) + "\n", "")]

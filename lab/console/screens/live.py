@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from textual import events
 from textual.app import ComposeResult
 from textual.containers import Grid
@@ -13,21 +11,21 @@ from lab.console.feed import Snapshot, chosen
 from lab.console.keys import bindings
 from lab.console.live import Live
 from lab.console.liveparts import facts, identity, note_lines, progress_line
-from lab.console.screens.page import Page
+from lab.console.rows import RunRow
+from lab.console.screens.runkeys import RunKeys
 from lab.console.widgets.chart import ChartView
 from lab.console.widgets.parts import Facts, Line
 
 CHARTS = ("loss", "power", "grad_norm", "lr", "memory")
 NOTE_LINES = 3
 TAIL_SHARE = 0.25
-EMPTY = "No run to watch yet. Start one in a shell: lab demo --quick"
+EMPTY = "No run to watch yet. 1 picks a profile to start; or, in a shell: lab demo --quick"
 
 
-class LivePage(Page):
+class LivePage(RunKeys):
     NAME = "live"
     BINDINGS = bindings("live")
     CSS_PATH = "live.tcss"
-    AUTO_FOCUS = ""
 
     def body(self) -> ComposeResult:
         yield Line("identity")
@@ -44,7 +42,12 @@ class LivePage(Page):
 
     @property
     def view(self) -> View:
-        return self.lab.view
+        return self.lab.request.view
+
+    @property
+    def row(self) -> RunRow | None:
+        live = self.lab.snapshot.live
+        return live.row if live is not None else None
 
     def show(self, snapshot: Snapshot) -> None:
         super().show(snapshot)
@@ -73,7 +76,7 @@ class LivePage(Page):
         return self.query_one(f"#chart-{name.replace('_', '-')}", ChartView)
 
     def on_resize(self, event: events.Resize) -> None:
-        self.lab.change_view(replace(self.view, columns=max(event.size.width, 20)))
+        self.lab.change_view(columns=max(event.size.width, 20))
 
     # keys
 
@@ -84,19 +87,19 @@ class LivePage(Page):
 
     def action_smooth(self) -> None:
         place = SMOOTHINGS.index(self.view.smoothing) if self.view.smoothing in SMOOTHINGS else -1
-        self.lab.change_view(replace(self.view, smoothing=SMOOTHINGS[(place + 1) % len(SMOOTHINGS)]))
+        self.lab.change_view(smoothing=SMOOTHINGS[(place + 1) % len(SMOOTHINGS)])
 
     def action_log_axis(self) -> None:
-        self.lab.change_view(replace(self.view, log=not self.view.log))
+        self.lab.change_view(log=not self.view.log)
 
     def action_zoom(self) -> None:
-        self.lab.change_view(replace(self.view, share=TAIL_SHARE if self.view.share >= 1 else 1.0))
+        self.lab.change_view(share=TAIL_SHARE if self.view.share >= 1 else 1.0)
 
     def action_narrower(self) -> None:
-        self.lab.change_view(replace(self.view, share=max(self.view.share / 2, MIN_SHARE)))
+        self.lab.change_view(share=max(self.view.share / 2, MIN_SHARE))
 
     def action_wider(self) -> None:
-        self.lab.change_view(replace(self.view, share=min(self.view.share * 2, 1.0)))
+        self.lab.change_view(share=min(self.view.share * 2, 1.0))
 
     def action_cursor(self, by: int) -> None:
         """Move the cursor by one cell of the loss chart; it begins at the newest step."""
@@ -106,11 +109,11 @@ class LivePage(Page):
         low, high = live.charts[0].x_range
         cell = max((high - low) / max(self._chart("loss").size.width - 8, 10), 1.0)
         here = live.step if self.view.cursor is None else self.view.cursor + round(by * cell)
-        self.lab.change_view(replace(self.view, cursor=int(min(max(here, low, 1), live.step))))
+        self.lab.change_view(cursor=int(min(max(here, low, 1), live.step)))
 
     def action_no_cursor(self) -> None:
         if self.view.cursor is not None:
-            self.lab.change_view(replace(self.view, cursor=None))
+            self.lab.change_view(cursor=None)
         elif self.has_class("-one"):
             self.remove_class("-one")
 
@@ -125,7 +128,7 @@ class LivePage(Page):
     def action_step_run(self, by: int) -> None:
         """Watch the run that stands `by` rows further down the list."""
         runs = self.lab.snapshot.runs
-        here = chosen(runs, self.lab.run_folder)
+        here = chosen(runs, self.lab.request.run)
         if here is not None:
             place = min(max(runs.index(here) + by, 0), len(runs) - 1)
             self.lab.watch_run(runs[place].folder)
@@ -142,7 +145,7 @@ class LivePage(Page):
         step = step_at(widget.chart, event.x, widget.size.width)
         live = self.lab.snapshot.live
         if step is not None and live is not None and live.step:
-            self.lab.change_view(replace(self.view, cursor=min(max(step, 1), live.step)))
+            self.lab.change_view(cursor=min(max(step, 1), live.step))
 
     def on_mouse_scroll_up(self) -> None:
         self.action_narrower()

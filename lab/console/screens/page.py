@@ -27,6 +27,7 @@ class Page(Screen[None]):
 
     NAME: ClassVar[str] = ""
     BINDINGS: ClassVar[list[BindingType]] = []
+    AUTO_FOCUS = ""
     HORIZONTAL_BREAKPOINTS = BREAKPOINTS
     VERTICAL_BREAKPOINTS = HEIGHTS
 
@@ -61,7 +62,7 @@ class Page(Screen[None]):
 
     def on_screen_resume(self) -> None:
         self.show(self.lab.snapshot)
-        self.lab.ask()
+        self.lab.want(page=self.NAME)
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Refuse everything that changes a run or a file under `--readonly`."""

@@ -2,140 +2,164 @@
 
 from __future__ import annotations
 
-import time
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
+from textual import on
 from textual.app import ComposeResult
 
 from lab.console.feed import Snapshot
 from lab.console.keys import bindings
-from lab.console.looks import Looks
+from lab.console.ordering import SORTS, Order
 from lab.console.rows import RunRow
-from lab.console.screens.page import Page
-from lab.console.widgets.bars import sparkline
+from lab.console.runparts import COLUMNS, EMPTY, heading_parts, table_row, told
+from lab.console.screens.confirm import Choice, ConfirmPanel
+from lab.console.screens.lists import ListPage
+from lab.console.screens.runkeys import RunKeys
 from lab.console.widgets.parts import Line, Part
-from lab.console.widgets.table import Column, Row, Table
-from lab.text import number, plural
+from lab.console.widgets.search import Search
+from lab.console.widgets.table import Row, Table
 
-COLUMNS = (
-    Column("sign", "", 1),
-    Column("state", "state", 10, rank=2),
-    Column("title", "run", 18, flexible=True),
-    Column("method", "method", 9, rank=3),
-    Column("progress", "progress", 12, rank=1),
-    Column("loss", "loss", 7, right=True),
-    Column("best", "eval", 7, right=True, rank=5),
-    Column("curve", "curve", 10),
-    Column("energy", "Wh", 7, right=True, rank=6),
-    Column("created", "started", 12, rank=4),
-)
-EMPTY = (
-    ("No runs yet.\n\n", "bold"),
-    ("A first one, in a shell:  ", "$quiet"),
-    ("lab demo --quick\n", "bold $primary"),
-    ("It brings its own model and data, and shows up here.", "$quiet"),
-)
+DETAILS = ("run-title", "run-what", "run-detail", "run-hint")
 
 
-class RunsPage(Page):
+class RunsPage(ListPage, RunKeys):
     NAME = "runs"
     BINDINGS = bindings("runs")
     CSS_PATH = "runs.tcss"
 
+    def __init__(self) -> None:
+        super().__init__()
+        self._order = Order()
+        self._with_archived = False
+
     def body(self) -> ComposeResult:
         yield Line("runs-heading", fill=self.looks.rule)
         yield Table("runs-table", COLUMNS)
-        yield Line("run-title", fill=self.looks.rule)
-        for name in ("run-what", "run-detail", "run-hint"):
+        yield Line(DETAILS[0], fill=self.looks.rule)
+        for name in DETAILS[1:]:
             yield Line(name)
+        yield Search("method=qlora  rank>=8  loss<1.2  tag:alpaca  state=lost  or a word of its name")
 
     @property
-    def table(self) -> Table:
-        return self.query_one("#runs-table", Table)
+    def row(self) -> RunRow | None:
+        key = self.table.key
+        return next((row for row in self.lab.snapshot.runs if row.folder == key), None)
 
     def show(self, snapshot: Snapshot) -> None:
         super().show(snapshot)
-        count: list[Part] = [("runs  ", "bold"), (str(len(snapshot.runs)), "bold $primary")]
-        self.query_one("#runs-heading", Line).put(count if snapshot.runs else count[:1])
-        self.table.put([row_of(row, self.looks) for row in snapshot.runs], empty=EMPTY if snapshot.loaded else ())
-        self._tell(snapshot)
+        shown = self._shown(snapshot)
+        self.table.put(self._rows(shown), empty=self._empty(snapshot))
+        query = self.lab.request.query
+        self.query_one("#runs-heading", Line).put(
+            *heading_parts(len(shown), len(snapshot.runs), self._order, query, snapshot.complaint)
+        )
+        self._tell()
 
-    def _tell(self, snapshot: Snapshot) -> None:
+    def _shown(self, snapshot: Snapshot) -> list[RunRow]:
+        return [
+            row for row in snapshot.runs if row.folder in snapshot.fitting and (self._with_archived or not row.archived)
+        ]
+
+    def _rows(self, shown: list[RunRow]) -> list[Row]:
+        marked = self.lab.request.marked
+        if not self._order.by_study:
+            return [table_row(row, self.looks, marked=row.folder in marked) for row in self._order.apply(shown)]
+        rows: list[Row] = []
+        for study, members in self._order.grouped(shown):
+            heading: Part = (f"{study}  {len(members)}", "$accent")
+            rows.append(Row(None, ((heading,),)))
+            rows += [table_row(row, self.looks, marked=row.folder in marked) for row in members]
+        return rows
+
+    def _empty(self, snapshot: Snapshot) -> tuple[Part, ...]:
+        if not snapshot.loaded:
+            return ()
+        return (("No run fits. esc puts the filter away.", "$quiet"),) if snapshot.runs else EMPTY
+
+    def _tell(self) -> None:
         """Tell the run under the cursor in full."""
-        row = next((row for row in snapshot.runs if row.folder == self.table.key), None)
-        lines = told(row, self.looks) if row is not None else [[], [], [], []]
-        for name, line in zip(("run-title", "run-what", "run-detail", "run-hint"), lines, strict=True):
+        row = self.row
+        lines = told(row, self.looks) if row is not None else [[]] * len(DETAILS)
+        for name, line in zip(DETAILS, lines, strict=True):
             self.query_one(f"#{name}", Line).put(line)
 
-    def on_table_moved(self) -> None:
-        self._tell(self.lab.snapshot)
+    def _again(self) -> None:
+        self.show(self.lab.snapshot)
 
-    def on_table_opened(self) -> None:
+    @on(Table.Moved)
+    def _moved(self) -> None:
+        self._tell()
+
+    @on(Table.Opened)
+    def _opened(self) -> None:
         self.action_open()
+
+    @on(Search.Asked)
+    def _asked(self, event: Search.Asked) -> None:
+        self.lab.want(query=event.text)
+
+    # keys
 
     def action_open(self) -> None:
         key = self.table.key
         if isinstance(key, Path):
             self.lab.watch_run(key)
 
-    def action_down(self) -> None:
-        self.table.move(1)
+    def action_filter(self) -> None:
+        self.query_one(Search).open()
 
-    def action_up(self) -> None:
-        self.table.move(-1)
+    def action_clear(self) -> None:
+        self.query_one(Search).action_put_away()
 
-    def action_first(self) -> None:
-        self.table.move_to(0)
+    def action_mark(self) -> None:
+        key = self.table.key
+        if isinstance(key, Path):
+            self.lab.mark(key)
+            self._again()
+            self.table.move(1)
 
-    def action_last(self) -> None:
-        self.table.move_to(len(self.lab.snapshot.runs), -1)
+    def action_unmark(self) -> None:
+        self.lab.want(marked=())
+        self._again()
 
+    def action_sort(self) -> None:
+        following = SORTS[(SORTS.index(self._order.sort) + 1) % len(SORTS)]
+        self._order = replace(self._order, sort=following)
+        self._again()
 
-def row_of(row: RunRow, looks: Looks) -> Row:
-    """Return the table's row of a run."""
-    sign, word = looks.state(row.state)
-    curve = sparkline(row.spark, 10, plain=looks.plain)
-    return Row(
-        row.folder,
-        (
-            (sign,),
-            (word,),
-            ((row.title, "bold" if row.live else ""),),
-            ((row.method, ""),),
-            tuple(looks.progress(row, 12)),
-            ((number(row.loss), ""),),
-            ((number(row.best), ""),),
-            ((curve, "$secondary"),),
-            ((number(row.energy_wh, 1), ""),),
-            ((started(row.created), "$quiet"),),
-        ),
-    )
+    def action_reverse(self) -> None:
+        self._order = replace(self._order, reverse=not self._order.reverse)
+        self._again()
 
+    def action_studies(self) -> None:
+        self._order = replace(self._order, by_study=not self._order.by_study)
+        self._again()
 
-def started(t: float) -> str:
-    return time.strftime("%b %d %H:%M", time.localtime(t)) if t else "-"
+    def action_archived(self) -> None:
+        self._with_archived = not self._with_archived
+        self._again()
 
+    def action_archive(self) -> None:
+        from lab.console import acts
 
-def told(row: RunRow, looks: Looks) -> list[list[Part]]:
-    """Return four lines about a run: its id; what it is; what it does or how it ended; what can be done now."""
-    what = [row.profile, row.method, row.model, row.device, f"study {row.study}" if row.study else ""]
-    figures = [f"{name} {value:.3f}" for name, value in row.metrics[:4]]
-    ending = " ".join(part for part in (row.reason, row.remedy) if part)
-    sign, word = looks.state(row.state)
-    attempt = f"  attempt {row.attempt}" if row.attempt > 1 else ""
-    return [
-        [(row.title, "bold"), ("  ", ""), (row.id if row.id != row.title else "", "$quiet")],
-        [(" · ".join(part for part in what if part), ""), ("  " + "  ".join(figures), "$accent")],
-        [sign, (" ", ""), word, (attempt, "$quiet"), ("  " + (ending if row.reason else row.detail), "$quiet")],
-        [(_next(row), "$quiet")],
-    ]
+        if self.row is not None:
+            self.lab.act(partial(acts.archive, self.row.folder))
 
+    def action_delete(self) -> None:
+        row = self.row
+        if row is None:
+            return
+        if row.live:
+            self.lab.say(f"{row.title} is {row.state}: stop it first.")
+            return
+        lines = ["Its weights, curves, answers and log go with it. This cannot be taken back."]
+        panel = ConfirmPanel(f"Delete {row.id}?", lines, [Choice("y", "delete it", "yes")])
+        self.app.push_screen(panel, partial(self._deleted, row))
 
-def _next(row: RunRow) -> str:
-    if row.live:
-        return "It runs by itself: the console may be closed."
-    if row.state == "lost":
-        return "Its worker is gone without an end. It can be resumed from its last checkpoint."
-    if row.state in ("stopped", "failed"):
-        return f"It stands at {plural(row.step, 'step')} and can be resumed."
-    return ""
+    def _deleted(self, row: RunRow, answer: str | None) -> None:
+        from lab.console import acts
+
+        if answer:
+            self.lab.act(partial(acts.delete, row.folder))

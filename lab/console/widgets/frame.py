@@ -98,7 +98,7 @@ def key_links(page: str, width: int, *, readonly: bool) -> list[Link]:
     own = [key for key in keys if page in key.pages]
     always = [key for key in keys if page not in key.pages]
     tail = [part for key in always for part in _links(key.shown.split()[0], key.label, key.action)]
-    line: list[Link] = _links("1-6", "pages", "") if width >= 70 else []
+    line: list[Link] = _links("1-6", "pages", "") if width >= 100 else []
     for key in own:
         part = _links(key.shown.split()[0], key.label, key.action)
         if length(line) + length(part) + length(tail) <= width:

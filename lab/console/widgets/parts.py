@@ -28,7 +28,8 @@ def fit(left: Sequence[Part], right: Sequence[Part], width: int, fill: str = " "
         room -= display_width(text)
     gap = room + (1 if right else 0)
     if fill != " " and gap > 4:
-        return [*kept, ("  ", ""), (fill * (gap - 3), "$rule"), (" ", ""), *right]
+        end: list[Part] = [(" ", ""), *right] if right else []
+        return [*kept, ("  ", ""), (fill * (gap - 2 - bool(right)), "$rule"), *end]
     return [*kept, (" " * max(gap, 0), ""), *right]
 
 

@@ -74,7 +74,7 @@ def cell(parts: Sequence[Part], width: int, *, right: bool = False) -> list[Part
     return [fill, *kept] if right else [*kept, fill]
 
 
-class Table(Widget, can_focus=True):
+class Table(Widget):
     """Shows rows under a line of titles and keeps a cursor on one of them.
 
     Attributes:
@@ -92,6 +92,13 @@ class Table(Widget, can_focus=True):
 
     class Opened(Moved):
         """A row was clicked while the cursor was on it."""
+
+    class Titled(Message):
+        """The title of column `name` was clicked."""
+
+        def __init__(self, name: str) -> None:
+            super().__init__()
+            self.name = name
 
     def __init__(self, widget_id: str, columns: Sequence[Column]) -> None:
         super().__init__(id=widget_id)
@@ -137,6 +144,14 @@ class Table(Widget, can_focus=True):
             self.refresh()
             self.post_message(self.Moved(self))
 
+    def page(self, by: int) -> None:
+        """Move the cursor by so many screens full of rows."""
+        self.move(by * max(self.size.height - 2, 1))
+
+    def to_end(self, *, last: bool) -> None:
+        """Put the cursor on the first or the last row."""
+        self.move_to(len(self._rows) - 1 if last else 0, -1 if last else 1)
+
     def select(self, key: Hashable) -> None:
         """Put the cursor on the row with `key`, if there is one."""
         index = next((i for i, row in enumerate(self._rows) if row.key == key), None)
@@ -157,20 +172,25 @@ class Table(Widget, can_focus=True):
         self._top = min(self._top, top)
         self._top = max(self._top, self.cursor - height + 1, 0)
 
-    @property
-    def page_rows(self) -> int:
-        return max(self.size.height - 2, 1)
-
     def on_resize(self) -> None:
         self._settle(1)
 
     def on_click(self, event: events.Click) -> None:
         index = self._top + event.y - 1
+        if event.y == 0 and self._rows:
+            self._click_title(event.x)
         if event.y < 1 or index >= len(self._rows) or self._rows[index].key is None:
             return
         if index == self.cursor:
             self.post_message(self.Opened(self))
         self.move_to(index)
+
+    def _click_title(self, x: int) -> None:
+        for index, width in layout(self._columns, self.size.width):
+            x -= width + GAP
+            if x < 0:
+                self.post_message(self.Titled(self._columns[index].name))
+                return
 
     def on_mouse_scroll_down(self, event: events.MouseScrollDown) -> None:
         event.stop()

@@ -1,0 +1,41 @@
+"""`lab demo`: the whole story on the bundled model: three runs, their table, three answers side by side."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from lab.cli.options import Json
+from lab.cli.output import note
+
+QUICK = ("data.source.0.train=240", "data.source.0.validation=20", "evaluate.rows=50")
+
+
+def demo(
+    quick: Annotated[bool, typer.Option("--quick", help="Fewer rows: minutes less, a coarser table.")] = False,
+    fresh: Annotated[bool, typer.Option("--fresh", help="Run again what is done already.")] = False,
+    json: Json = False,
+) -> None:
+    """Tune the bundled model on help-desk messages with LoRA and QLoRA, and compare. Nothing leaves the machine."""
+    from lab.cli.compare import samples_text
+    from lab.cli.estimate import estimate_study
+    from lab.cli.follow import follow
+    from lab.cli.launch import report_ends
+    from lab.cli.study import done_rows, show_table, start_missing
+    from lab.profile.study import load_study
+    from lab.text import duration
+
+    study = load_study("demo", QUICK if quick else ())
+    note(study.description)
+    missing = [row for row in study.rows if fresh or row.name not in done_rows(study)]
+    if missing:
+        note("Timing this machine for five seconds ...")
+        seconds = estimate_study([row.resolved for row in missing])
+        note(f"The demo will take about {duration(seconds)} here; Ctrl-C detaches, the work goes on.")
+    report_ends(follow([info.run for info in start_missing(study, fresh=fresh)]))
+    show_table(study, json=json)
+    if not json:
+        done = done_rows(study)
+        typer.echo("\n" + samples_text([done[row.name] for row in study.rows]), nl=False)
+        note("Next: `lab` opens the console, `lab profiles list` shows what else can run.")

@@ -1,0 +1,63 @@
+"""The Profiles page as parts: a profile's row, and its values with what set them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import groupby
+from typing import TYPE_CHECKING
+
+from lab.console.widgets.parts import Part
+from lab.console.widgets.table import Column, Row
+from lab.console.widgets.wrap import wrap
+
+if TYPE_CHECKING:
+    from lab.console.profilelist import ProfileRow, Value
+
+COLUMNS = (
+    Column("name", "name", 20),
+    Column("method", "method", 9),
+    Column("summary", "what", 24, flexible=True, rank=1),
+)
+KEY_WIDTH, VALUE_WIDTH = 22, 32
+
+
+def matching(rows: Sequence[ProfileRow], search: str) -> list[ProfileRow]:
+    """Return the rows that hold every word of `search` somewhere."""
+    words = search.casefold().split()
+    return [
+        row
+        for row in rows
+        if all(word in f"{row.name} {row.method} {row.summary} {row.description}".casefold() for word in words)
+    ]
+
+
+def table_row(row: ProfileRow) -> Row:
+    style = "$error" if row.problem else ("$accent" if row.kind == "study" else "")
+    summary = row.description or row.summary
+    return Row((row.kind, row.name), (((row.name, style),), ((row.method, style or ""),), ((summary, "$quiet"),)))
+
+
+def value_lines(row: ProfileRow, width: int, *, every: bool) -> list[list[Part]]:
+    """Return the description and the values; without `every` only those that somebody set."""
+    lines: list[list[Part]] = [*wrap([(row.description, "")], width), []] if row.description else []
+    if row.problem:
+        return [*lines, *wrap([(row.problem, "$error")], width)]
+    if row.kind == "study":
+        header: list[Part] = [("row", "$quiet"), (" " * (KEY_WIDTH - 3), ""), ("method     profile", "$quiet")]
+        rows: list[list[Part]] = [
+            [(f"{v.key:<{KEY_WIDTH}}", "bold"), (f"{v.value:<11}", ""), (v.origin, "$quiet")] for v in row.values
+        ]
+        return [*lines, header, *rows]
+    shown = [value for value in row.values if every or value.chosen]
+    for table, members in groupby(shown, key=lambda value: value.key.partition(".")[0]):
+        lines.append([(table, "$accent")])
+        lines += [_value(table, value) for value in members]
+    hidden = len(row.values) - len(shown)
+    return lines + ([[(f"{hidden} more are defaults: a shows them", "$quiet")]] if hidden else [])
+
+
+def _value(table: str, value: Value) -> list[Part]:
+    key = value.key.removeprefix(table + ".")
+    style = "bold" if value.chosen else ""
+    gap = max(VALUE_WIDTH - len(value.value), 1)
+    return [(f"  {key:<{KEY_WIDTH - 2}}", "$quiet"), (value.value, style), (" " * gap, ""), (value.origin, "$quiet")]

@@ -1,0 +1,32 @@
+"""The keys of pages that are lists: the cursor of their table."""
+
+from __future__ import annotations
+
+from lab.console.screens.page import Page
+from lab.console.widgets.table import Table
+
+
+class ListPage(Page):
+    """A page whose first table answers to arrows and their vim names."""
+
+    @property
+    def table(self) -> Table:
+        return self.query_one(Table)
+
+    def action_down(self) -> None:
+        self.table.move(1)
+
+    def action_up(self) -> None:
+        self.table.move(-1)
+
+    def action_page_down(self) -> None:
+        self.table.page(1)
+
+    def action_page_up(self) -> None:
+        self.table.page(-1)
+
+    def action_first(self) -> None:
+        self.table.to_end(last=False)
+
+    def action_last(self) -> None:
+        self.table.to_end(last=True)

@@ -1,0 +1,50 @@
+"""The end of a run's log, over the page; it follows the run while it stands at the bottom."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar, cast
+
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.widget import Widget
+
+from lab.console.feed import Snapshot
+from lab.console.screens.panel import Panel
+from lab.console.widgets.lines import Lines
+from lab.console.widgets.parts import Line
+
+if TYPE_CHECKING:
+    from lab.console.app import LabApp
+
+
+class LogPanel(Panel[None]):
+    """Shows the last lines that the feed has read; up and down leave and reach the end."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("l,q,enter", "give_up", "close", show=False),
+        Binding("down,j", "scroll(1)", show=False),
+        Binding("up,k", "scroll(-1)", show=False),
+        Binding("pagedown,space,ctrl+f", "scroll(12)", show=False),
+        Binding("pageup,ctrl+b", "scroll(-12)", show=False),
+        Binding("end,G", "scroll(9999)", show=False),
+        Binding("home,g", "scroll(-9999)", show=False),
+    ]
+
+    def __init__(self, title: str) -> None:
+        super().__init__()
+        self._title = title
+
+    def compose(self) -> ComposeResult:
+        with Widget(id="box"):
+            yield Line("log-title", fill="─")
+            yield Lines("log-lines", follow=True)
+
+    def on_mount(self) -> None:
+        self.query_one("#log-title", Line).put([("log  ", "bold"), (self._title, "")], [("esc closes", "$quiet")])
+        self.show(cast("LabApp", self.app).snapshot)
+
+    def show(self, snapshot: Snapshot) -> None:
+        self.query_one(Lines).put([[(line, "")] for line in snapshot.log] or [[("The log is empty so far.", "$quiet")]])
+
+    def action_scroll(self, by: int) -> None:
+        self.query_one(Lines).move(by)

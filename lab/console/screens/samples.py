@@ -1,0 +1,146 @@
+"""Page 5: what the compared runs answered, row by row of the test set, beside the reference."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from textual import on
+from textual.app import ComposeResult
+
+from lab.console.answers import SORTS, Answers, SampleAsk
+from lab.console.feed import Snapshot
+from lab.console.keys import bindings
+from lab.console.sampleparts import as_text, sample_lines
+from lab.console.screens.page import Page
+from lab.console.widgets.lines import Lines
+from lab.console.widgets.parts import Line, Part
+from lab.console.widgets.search import Search
+
+if TYPE_CHECKING:
+    from lab.compare.samples import Sample
+
+ORDERS = {"index": "as asked", "metric": "worst first", "disagreement": "widest disagreement first"}
+EMPTY: list[list[Part]] = [
+    [("No answers to read yet.", "bold")],
+    [],
+    [("They are there once a run has been evaluated. Mark runs on page 2 with ", "$quiet"), ("space", "bold $primary")],
+    [("to choose whose; else those of the newest study are shown.", "$quiet")],
+]
+
+
+class SamplesPage(Page):
+    NAME = "samples"
+    BINDINGS = bindings("samples")
+    CSS_PATH = "samples.tcss"
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._at = 0
+        self._differences = True
+        self._stacked = False
+
+    def body(self) -> ComposeResult:
+        yield Line("samples-heading", fill=self.looks.rule)
+        yield Lines("sample")
+        yield Search("a text in prompt, reference or answers")
+
+    @property
+    def ask(self) -> SampleAsk:
+        return self.lab.request.samples
+
+    @property
+    def answers(self) -> Answers | None:
+        return self.lab.snapshot.answers
+
+    @property
+    def sample(self) -> Sample | None:
+        samples = self.answers.samples if self.answers is not None else ()
+        return samples[self._at] if self._at < len(samples) else None
+
+    def show(self, snapshot: Snapshot) -> None:
+        super().show(snapshot)
+        if snapshot.answers is not None:
+            self._at = min(self._at, max(len(snapshot.answers.samples) - 1, 0))
+            self._show(snapshot.answers)
+
+    def _show(self, answers: Answers, *, to_top: bool = False) -> None:
+        sample = self.sample
+        self.query_one("#samples-heading", Line).put(*self._heading(answers, sample))
+        lines = self._empty(answers)
+        if sample is not None:
+            width = self.size.width - 2
+            stacked = self._stacked
+            lines = sample_lines(answers, sample, width, self.looks, differences=self._differences, stacked=stacked)
+        self.query_one("#sample", Lines).put(lines, to_top=to_top)
+
+    def _heading(self, answers: Answers, sample: Sample | None) -> tuple[list[Part], ...]:
+        left: list[Part] = [("samples  ", "bold")]
+        if sample is not None:
+            left += [
+                (f"{self._at + 1}", "bold $primary"),
+                (f" of {len(answers.samples)}", ""),
+                (f"  {sample.id}", "$quiet"),
+            ]
+        order = ORDERS[self.ask.sort]
+        search = [(f"{self.ask.search}  ", "$accent")] if self.ask.search else []
+        return left, [*search, (f"{answers.title} · {order}", "$quiet")], [*search, (order, "$quiet")]
+
+    def _empty(self, answers: Answers) -> list[list[Part]]:
+        if self.ask.search and not answers.problem:
+            return [[("No row holds that text. esc puts the search away.", "$quiet")]]
+        return [*EMPTY, [], [(answers.problem, "$quiet")]]
+
+    def on_resize(self) -> None:
+        self.show(self.lab.snapshot)
+
+    @on(Search.Asked)
+    def _asked(self, event: Search.Asked) -> None:
+        self._at = 0
+        self.lab.want(samples=replace(self.ask, search=event.text))
+
+    # keys
+
+    def _again(self, *, to_top: bool = True) -> None:
+        if self.answers is not None:
+            self._show(self.answers, to_top=to_top)
+
+    def action_move(self, by: int) -> None:
+        self._go(self._at + by)
+
+    def action_move_to(self, place: int) -> None:
+        self._go(place if place >= 0 else len(self.answers.samples if self.answers is not None else ()))
+
+    def _go(self, place: int) -> None:
+        count = len(self.answers.samples) if self.answers is not None else 0
+        place = min(max(place, 0), max(count - 1, 0))
+        if place != self._at:
+            self._at = place
+            self._again()
+
+    def action_scroll(self, by: int) -> None:
+        self.query_one("#sample", Lines).page(by)
+
+    def action_sort(self) -> None:
+        self._at = 0
+        following = SORTS[(SORTS.index(self.ask.sort) + 1) % len(SORTS)]
+        self.lab.want(samples=replace(self.ask, sort=following))
+
+    def action_find(self) -> None:
+        self.query_one(Search).open()
+
+    def action_clear(self) -> None:
+        self.query_one(Search).action_put_away()
+
+    def action_differences(self) -> None:
+        self._differences = not self._differences
+        self._again(to_top=False)
+
+    def action_stack(self) -> None:
+        self._stacked = not self._stacked
+        self._again()
+
+    def action_copy(self) -> None:
+        if self.answers is not None and self.sample is not None:
+            self.app.copy_to_clipboard(as_text(self.answers, self.sample))
+            self.lab.say("Copied, if the terminal allows it (OSC 52).")
