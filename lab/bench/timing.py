@@ -15,6 +15,7 @@ from itertools import pairwise
 import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+from lab.bench.growth import batch_seconds
 from lab.bench.work import Speeds
 from lab.data.masks import Encoded
 from lab.data.prepare import Prepared
@@ -28,9 +29,8 @@ from lab.profile.schema import Profile
 from lab.training.recipe import Recipe
 from lab.training.trainer import LabTrainer, row_dataset, trainer_settings
 
-SMALLEST = 2  # rows: from here on a batch can share what its rows begin with
 SHORT_PROMPT = 16  # tokens; decoding hardly depends on the prompt, and reading prompts is timed as a forward pass
-FEW_TOKENS, MANY_TOKENS = 5, 33
+FEW_TOKENS, MANY_TOKENS = 4, 33
 TRAIN_SHARE, FORWARD_SHARE, ANSWER_SHARE = 0.5, 0.2, 0.3  # of the seconds
 
 
@@ -144,37 +144,6 @@ def _speed(step: Callable[[int], None], rows: Sequence[Encoded], seconds: float,
         return _now(device) - begin
 
     return sum(len(row.input_ids) for row in rows) / batch_seconds(timed, len(rows), seconds)
-
-
-def batch_seconds(timed: Callable[[int], float], rows: int, seconds: float) -> float:
-    """Return what a batch of `rows` takes, or would take by what smaller ones take.
-
-    Batches double, so that a slow machine is not kept busy by its first one, and a fast one gets to all rows. Beyond
-    the largest that was timed, each row takes what the last ones added: what the rows of a batch share is in it once.
-    Of equal batches the fastest counts: whatever else runs, and what a first batch sets up, only slows it down.
-
-    Args:
-        timed: works on so many rows and returns the seconds.
-        seconds: to spend, more or less.
-    """
-    size, spent = min(SMALLEST, rows), 0.0
-    best: dict[int, float] = {}
-    while True:
-        for _ in range(2):
-            took = timed(size)
-            spent += took
-            best[size] = min(took, best.get(size, took))
-        if spent >= seconds and (len(best) > 1 or size == rows):
-            return extrapolated(best, rows)
-        size = min(2 * size, rows)
-
-
-def extrapolated(best: dict[int, float], rows: int) -> float:
-    """Return the seconds of `rows` rows on the line through the two largest batches of `best` (rows -> seconds)."""
-    largest = max(best)
-    smaller = max((size for size in best if size < largest), default=0)
-    slope = (best[largest] - best.get(smaller, 0.0)) / (largest - smaller)
-    return best[largest] + max(slope, 0.0) * (rows - largest)
 
 
 def _now(device: str) -> float:

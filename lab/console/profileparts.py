@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from lab.console.widgets.parts import Part
 from lab.console.widgets.table import Column, Row
 from lab.console.widgets.wrap import wrap
+from lab.text import pad
 
 if TYPE_CHECKING:
     from lab.console.profilelist import ProfileRow, Value
@@ -18,7 +19,7 @@ COLUMNS = (
     Column("method", "method", 9),
     Column("summary", "what", 24, flexible=True, rank=1),
 )
-KEY_WIDTH, VALUE_WIDTH = 22, 32
+KEY_WIDTH, ORIGIN_WIDTH = 22, 24
 
 
 def matching(rows: Sequence[ProfileRow], search: str) -> list[ProfileRow]:
@@ -48,16 +49,23 @@ def value_lines(row: ProfileRow, width: int, *, every: bool) -> list[list[Part]]
             [(f"{v.key:<{KEY_WIDTH}}", "bold"), (f"{v.value:<11}", ""), (v.origin, "$quiet")] for v in row.values
         ]
         return [*lines, header, *rows]
-    shown = [value for value in row.values if every or value.chosen]
+    told = [value for value in row.values if value.key != "description"]
+    shown = [value for value in told if every or value.chosen]
     for table, members in groupby(shown, key=lambda value: value.key.partition(".")[0]):
         lines.append([(table, "$accent")])
-        lines += [_value(table, value) for value in members]
-    hidden = len(row.values) - len(shown)
+        lines += [_value(table, value, width) for value in members]
+    hidden = len(told) - len(shown)
     return lines + ([[(f"{hidden} more are defaults: a shows them", "$quiet")]] if hidden else [])
 
 
-def _value(table: str, value: Value) -> list[Part]:
+def _value(table: str, value: Value, width: int) -> list[Part]:
+    """Return key, value and origin; the origin stands at the right end where there is room for it."""
     key = value.key.removeprefix(table + ".")
+    origin = ORIGIN_WIDTH if width >= KEY_WIDTH + ORIGIN_WIDTH + 16 else 0
+    text = pad(value.value, max(width - KEY_WIDTH - origin - 1, 1))
     style = "bold" if value.chosen else ""
-    gap = max(VALUE_WIDTH - len(value.value), 1)
-    return [(f"  {key:<{KEY_WIDTH - 2}}", "$quiet"), (value.value, style), (" " * gap, ""), (value.origin, "$quiet")]
+    return [
+        (f"  {key:<{KEY_WIDTH - 2}}", "$quiet"),
+        (text, style),
+        (f" {pad(value.origin, origin)}" if origin else "", "$quiet"),
+    ]

@@ -92,7 +92,7 @@ def bar_lines(table: Table, figures: Sequence[Figure], width: int, looks: Looks)
         for entry in table.entries:
             length = round(max(values.get(entry.id, 0.0), 0.0) / top * room)
             best = entry.id in table.best.get(figure.key, ())
-            bar = ("=" if looks.plain else "█") * max(length, 1 if entry.id in values else 0)
+            bar = ("=" if looks.plain else "▆") * length
             style = "$success" if best else "$curve-main"
             text = cell(entry, figure, HALF, mark="*" if best else "")
             lines.append([(pad(table.labels[entry.id], name_width) + "  ", "$quiet"), (bar, style), (f" {text}", "")])

@@ -40,7 +40,8 @@ def heading_parts(shown: int, total: int, order: Order, query: str, complaint: s
     left: list[Part] = [("runs  ", "bold"), (str(shown) if total else "", "bold $primary")]
     left += [(f" of {total}", "$quiet")] if shown != total else []
     left += [(f"  {complaint}", "$warning")] if complaint else []
-    sort = "" if order == Order() else f"by {order.sort}" + (", reversed" if order.reverse else "")
+    sort = f"by {order.sort}" + (", reversed" if order.reverse else "")
+    sort = "" if sort == f"by {Order().sort}" else sort
     right = "  ".join(part for part in (query, sort) if part)
     return left, [(right, "$accent")] if right else []
 

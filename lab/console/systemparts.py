@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from lab.console.system import GpuView, Process, System
 
 LABEL, TEXT = 12, 24
-NO_GPU = "No GPU with an NVIDIA driver is here: power, VRAM and temperature are not measured."
+NO_GPU = "No NVIDIA GPU here: power, VRAM and temperature are not measured."
 
 
 def system_lines(system: System, width: int, looks: Looks) -> list[list[Part]]:
@@ -48,9 +48,9 @@ def gpu_lines(gpu: GpuView, width: int, looks: Looks) -> list[list[Part]]:
     percent = "-" if load is None else f"{load:.0%}"
     return [
         heading(f"GPU {gpu.index}  {gpu.name}", heat, width, looks),
-        bar_line("power", share, watts, gpu.watts, width, looks),
-        bar_line("VRAM", memory, used, (), width, looks),
-        bar_line("utilisation", load, percent, gpu.load, width, looks),
+        bar_line("power", share, watts, gpu.watts, now.limit_watts or 0.0, width, looks),
+        bar_line("VRAM", memory, used, (), 1.0, width, looks),
+        bar_line("utilisation", load, percent, gpu.load, 100.0, width, looks),
         *process_lines(gpu.processes, "VRAM"),
     ]
 
@@ -65,22 +65,22 @@ def host_lines(system: System, width: int, looks: Looks) -> list[list[Part]]:
     percent = "-" if system.cpu_percent is None else f"{number(system.cpu_percent, 0)} %"
     return [
         heading("host", "  ".join(part for part in (cores, load) if part), width, looks),
-        bar_line("CPU", cpu, percent, system.cpu, width, looks),
-        bar_line("memory", memory, used, system.memory, width, looks),
+        bar_line("CPU", cpu, percent, system.cpu, 100.0, width, looks),
+        bar_line("memory", memory, used, system.memory, 1.0, width, looks),
         [(pad("disk", LABEL), "$quiet"), (f"{byte_size(system.disk_free)} free where the runs are", "")],
     ]
 
 
 def bar_line(
-    label: str, share: float | None, text: str, history: Sequence[float], width: int, looks: Looks
+    label: str, share: float | None, text: str, history: Sequence[float], top: float, width: int, looks: Looks
 ) -> list[Part]:
-    """Return label, bar, text, and the history where there is room for it."""
+    """Return label, bar, text, and where there is room the history, on a scale from 0 to `top`."""
     room = max(min((width - LABEL - TEXT) // 2, 40), 4)
     spark = width - LABEL - room - TEXT - 4
     line: list[Part] = [(pad(label, LABEL), "$quiet"), *progress(share, room, plain=looks.plain), ("  ", "")]
     line.append((pad(text, TEXT), "bold"))
     if history and spark >= 8:
-        line.append((sparkline(history[-spark:], spark, plain=looks.plain), "$secondary"))
+        line.append((sparkline(history[-spark:], spark, plain=looks.plain, top=top), "$secondary"))
     return line
 
 

@@ -94,7 +94,22 @@ def load_base(
         raise _explain(source, error) from error
     model.requires_grad_(False)
     model.config.use_cache = True
+    if quantization != "none" and device == "cpu":
+        _keep_packing(model)
     return model.eval()
+
+
+def _keep_packing(model: PreTrainedModel) -> None:
+    """Keep bitsandbytes from repacking 4-bit weights for its own CPU kernel at the first pass without gradients.
+
+    Repacking rounds the blocks' scales to bf16 for good: the model that is evaluated would not be the one that was
+    trained, and training would go on with another.
+    """
+    from bitsandbytes.nn import Linear4bit
+
+    for module in model.modules():
+        if isinstance(module, Linear4bit):
+            module.support_avx512bf16_for_cpu = False
 
 
 def _quantization_config(kind: str, dtype: str, double_quant: bool) -> Any:

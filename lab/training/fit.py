@@ -12,7 +12,6 @@ from transformers import PreTrainedTokenizerBase
 
 from lab import atomic
 from lab.data.prepare import Prepared
-from lab.errors import RunStateError
 from lab.modeling.bundled import bundled_model
 from lab.modeling.load import folder_bytes
 from lab.modeling.source import PREFIX
@@ -103,11 +102,10 @@ def save_adapter(run: RunPaths, model: PeftModel, base: str, step: int) -> None:
     fresh, old = run.folder / ".adapter.new", run.folder / ".adapter.old"
     for folder in (fresh, old):
         shutil.rmtree(folder, ignore_errors=True)
-    config = model.peft_config["default"]
-    config.base_model_name_or_path = base
-    model.save_pretrained(fresh, safe_serialization=True)
-    if not any(fresh.glob("adapter_model.safetensors")):
-        raise RunStateError("The adapter was saved without weights.", "Report this: it is a fault of the lab.")
+    model.save_pretrained(fresh)
+    config = read_json(fresh / "adapter_config.json") or {}
+    atomic.write_json(fresh / "adapter_config.json", {**config, "base_model_name_or_path": base})
+    (fresh / "README.md").unlink(missing_ok=True)  # PEFT's card names this host's paths; the lab makes its own
     atomic.write_json(fresh / "lab.json", {"schema": 1, "run": run.id, "step": step, "base": base})
     if run.adapter.exists():
         run.adapter.rename(old)

@@ -13,7 +13,7 @@ from lab.errors import ProfileError
 from lab.modeling.hardware import Hardware
 from lab.profile.schema import Profile
 
-CPU_TOKENS = 2048
+CPU_TOKENS = 4096
 GPU_TOKENS = 16384
 
 

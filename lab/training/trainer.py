@@ -13,12 +13,13 @@ from datasets import Dataset
 from peft import PeftModel
 from peft.helpers import disable_input_dtype_casting
 from torch import Tensor, nn
-from transformers import PreTrainedTokenizerBase, TrainerCallback
+from transformers import PreTrainedTokenizerBase, PrinterCallback, TrainerCallback
 from trl import SFTConfig, SFTTrainer
 
 from lab.data.masks import Encoded
 from lab.modeling.load import torch_dtype
 from lab.modeling.loss import IGNORED, supervised_nll, supervised_prefix
+from lab.modeling.methods import cast_trainable
 from lab.profile.schema import Profile
 from lab.training.recipe import Recipe
 from lab.training.sampler import StepSampler
@@ -132,6 +133,8 @@ class LabTrainer(SFTTrainer):
             processing_class=tokenizer,
             callbacks=callbacks,
         )
+        self.remove_callback(PrinterCallback)
+        cast_trainable(self.model, torch_dtype(recipe.adapter_dtype.value))  # TRL made them bf16 over a 4-bit base
         self.model_accepts_loss_kwargs = True  # `compute_loss` divides by the supervised tokens of the whole step
 
     def _get_train_sampler(self, train_dataset: Any = None) -> StepSampler:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from lab import atomic
 from lab.console.app import LabApp
 from lab.console.keys import KEYS, PAGES
 from lab.runs.labels import Labels
@@ -17,17 +18,24 @@ from tests.console.conftest import make_app
 from tests.console.driving import press, settle
 from tests.console.terminal import in_terminal
 from tests.fixtures.console_runs import START, Plan, hold, write_run
+from tests.fixtures.folders import ENVIRONMENT, add_evaluation, answered
 
 POISON = (
     "\x1b]0;PWNED\x07\x1b]52;c;UFdORUQ=\x07\x1b[31337m\x9b31337mA[@click=app.leave]B[/x][/][a=b]\u202eC\r\n\x00D[red"
 )
-FOLDER = "20261122-0200-\x1b]0;PWNED\x07[@click=app.leave]x[/y]-7f3a"
+FOLDER = "20261122-0200-\x1b]0;PWNED\x07[@click=app.leave]x[y=z][-7f3a"
 CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f-\x9f\u202a-\u202e]")
 
 
 @pytest.fixture
-def poisoned(tmp_path: Path) -> Iterator[Path]:
-    """A living run and one that has failed, poisoned wherever text comes from outside."""
+def poisoned(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A living run, one that has failed, and profiles, poisoned wherever text comes from outside."""
+    profiles = tmp_path / "profiles"
+    profiles.mkdir()
+    broken = json.dumps(POISON)
+    (profiles / f"{FOLDER[:20]}.toml").write_text(f'extends = "demo-lora"\ndescription = {broken}\n')
+    (profiles / "broken.toml").write_text(f"[method]\n{broken} = 1\n")
+    monkeypatch.chdir(tmp_path)
     home = tmp_path / "home"
     words = {"profile": POISON, "model": POISON, "detail": POISON, "method": POISON, "alerts": (POISON,) * 3}
     labels = Labels(POISON, (POISON,), POISON, False, POISON, POISON)
@@ -36,8 +44,11 @@ def poisoned(tmp_path: Path) -> Iterator[Path]:
     )
     failed = Plan(run_id=FOLDER[:-1] + "b", state="failed", reason=POISON, start=START - 99, summary=_summary())
     dead = write_run(home / "runs", failed)
+    rows = answered([POISON] * 4, [POISON] * 4, prompt=[POISON] * 4, id=[POISON + str(n) for n in range(4)])
     for run in (live, dead):
         run.log.write_text(POISON * 5)
+        atomic.write_json(run.environment, {**ENVIRONMENT, "gpu": {"name": POISON}})
+        add_evaluation(run, rows)
     with live.events.open("a") as file:
         for kind in ("checkpoint", "alert", "phase", POISON):
             record = {"type": kind, "t": START, "step": 30, "attempt": 1, "path": POISON, "text": POISON}
@@ -63,6 +74,7 @@ async def test_no_page_lets_it_through(poisoned: Path, size: tuple[int, int]) ->
     app = make_app(poisoned, readonly=True)
     async with app.run_test(size=size) as pilot:
         await settle(pilot)
+        assert len(app.snapshot.runs) == 2
         for number in range(1, len(PAGES) + 1):
             await press(pilot, str(number))
             check_clean(app)
@@ -90,6 +102,31 @@ async def test_a_click_on_poisoned_text_runs_nothing(poisoned: Path) -> None:
                 await press(pilot, "2")
 
 
+async def test_the_palette_lists_it_as_text(poisoned: Path) -> None:
+    app = make_app(poisoned)
+    async with app.run_test(size=(100, 30)) as pilot:
+        await settle(pilot)
+        await press(pilot, "ctrl+p", "w", "a", "t", "c", "h")
+        for _ in range(30):
+            await pilot.pause(0.02)
+            check_clean(app)
+        assert any("[@click=app.leave]" in s.text for s in app.screen._compositor.render_strips())
+
+
+async def test_questions_and_forms_show_it_as_text(poisoned: Path) -> None:
+    app = make_app(poisoned)
+    async with app.run_test(size=(100, 30)) as pilot:
+        await settle(pilot)
+        for key in ("x", "n", "l"):
+            await press(pilot, key)
+            assert len(app.screen_stack) == 2, key
+            check_clean(app)
+            await press(pilot, "escape")
+        await press(pilot, "down", "d")
+        assert len(app.screen_stack) == 2
+        check_clean(app)
+
+
 async def test_notices_are_plain(poisoned: Path) -> None:
     app = make_app(poisoned)
     async with app.run_test(size=(80, 24), notifications=True) as pilot:
@@ -101,7 +138,7 @@ async def test_notices_are_plain(poisoned: Path) -> None:
 
 
 def test_nothing_of_it_reaches_a_real_terminal(poisoned: Path) -> None:
-    output = in_terminal(poisoned, keys="2j3lkz?q")
+    output = in_terminal(poisoned, keys="2j3lkz?q45jv16")
     assert b"Live" in output
     for sign in (b"PWNED\x07", b"\x1b]0;", b"\x1b]52", b"31337m", b"\xc2\x9b", "\u202e".encode()):
         assert sign not in output, sign

@@ -18,7 +18,7 @@ from tests.fixtures.console_runs import LIVE, Plan, hold, some_runs, write_run
 def test_states_come_from_the_folders(tmp_path: Path) -> None:
     some_runs(tmp_path)
     states = {row.title: row.state for row in RunList(tmp_path).read()}
-    assert states["lora"] == "completed"
+    assert states["LoRA"] == "completed"
     assert states["smollm2-135m-full-5e5e"] == "lost"
     assert states["smollm2-135m-qlora-91bc"] == "lost"  # nobody holds its lock
 

@@ -14,12 +14,15 @@ from lab.console.liveparts import facts, identity, note_lines, progress_line
 from lab.console.rows import RunRow
 from lab.console.screens.runkeys import RunKeys
 from lab.console.widgets.chart import ChartView
-from lab.console.widgets.parts import Facts, Line
+from lab.console.widgets.parts import Facts, Line, Part
 
 CHARTS = ("loss", "power", "grad_norm", "lr", "memory")
 NOTE_LINES = 3
 TAIL_SHARE = 0.25
-EMPTY = "No run to watch yet. 1 picks a profile to start; or, in a shell: lab demo --quick"
+EMPTY: tuple[list[Part], ...] = (
+    [("No run to watch yet.", "bold")],
+    [("1", "bold $primary"), ("  picks a profile to start; or, in a shell:  ", "$quiet"), ("lab demo --quick", "bold")],
+)
 
 
 class LivePage(RunKeys):
@@ -52,8 +55,11 @@ class LivePage(RunKeys):
     def show(self, snapshot: Snapshot) -> None:
         super().show(snapshot)
         live = snapshot.live
+        self.set_class(live is None and snapshot.loaded, "-empty")
         if live is None:
-            self.query_one("#identity", Line).put([(EMPTY if snapshot.loaded else "", "$quiet")])
+            if snapshot.loaded:
+                self.query_one("#identity", Line).put(EMPTY[0])
+                self.query_one("#progress", Line).put(EMPTY[1])
             return
         with self.app.batch_update():
             self._show(live)

@@ -14,6 +14,7 @@ from lab.console.profileparts import COLUMNS, matching, table_row, value_lines
 from lab.console.screens.confirm import Choice, ConfirmPanel
 from lab.console.screens.form import FieldLine, FormPanel, Values
 from lab.console.screens.lists import ListPage
+from lab.console.screens.plan import PlanPanel
 from lab.console.widgets.lines import Lines
 from lab.console.widgets.parts import Line, Part
 from lab.console.widgets.search import Search
@@ -110,6 +111,13 @@ class ProfilesPage(ListPage):
             self.lab.act(partial(acts.start_study, name))
         elif answer:
             self.lab.act(partial(acts.start_profile, name))
+
+    def action_plan(self) -> None:
+        key = self.table.key
+        if isinstance(key, tuple) and key[0] == "profile":
+            self.app.push_screen(PlanPanel(str(key[1])))
+        else:
+            self.lab.say("A plan is made of one profile; a study's rows are below.")
 
     def action_edit(self) -> None:
         key = self.table.key

@@ -18,15 +18,20 @@ def progress(share: float | None, width: int, *, plain: bool = False, style: str
     return [(full * done, style), (empty * (width - done), "$rule")]
 
 
-def sparkline(values: Sequence[float], width: int, *, plain: bool = False) -> str:
-    """Return `values` as one line of at most `width` characters; a value that is not finite shows as `×`."""
+def sparkline(values: Sequence[float], width: int, *, plain: bool = False, top: float = 0.0) -> str:
+    """Return `values` as one line of at most `width` characters; a value that is not finite shows as `×`.
+
+    Args:
+        top: above 0 the scale goes from 0 to at least there; else from the least value to the greatest.
+    """
     glyphs = ASCII_BLOCKS if plain else BLOCKS
     if len(values) > width:
         values = [values[index * (len(values) - 1) // max(width - 1, 1)] for index in range(width)]
     finite = [value for value in values if math.isfinite(value)]
     if not finite:
         return ("x" if plain else "×") * len(values)
-    low, span = min(finite), max(finite) - min(finite)
+    low = 0.0 if top > 0 else min(finite)
+    span = max(*finite, top) - low if top > 0 else max(finite) - low
     return "".join(_glyph(value, low, span, glyphs, plain) for value in values)
 
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from textual import events
 from textual.content import Content
+from textual.geometry import Size
 from textual.widget import Widget
 
 from lab.console.widgets.parts import Part, width_of
@@ -30,8 +31,12 @@ class Lines(Widget):
         now = tuple(tuple(line) for line in lines)
         place = 0 if to_top else self._place
         if (now, place) != (self._lines, self._place):
+            grown = len(now) != len(self._lines) and self.styles.is_auto_height
             self._lines, self._place = now, min(place, max(len(now) - 1, 0))
-            self.refresh()
+            self.refresh(layout=grown)
+
+    def get_content_height(self, container: Size, viewport: Size, width: int) -> int:
+        return len(self._lines)
 
     @property
     def hidden(self) -> int:

@@ -1,4 +1,4 @@
-"""The bundled data set `bundled:helpdesk`: messages to the help desk of a made-up shop, each answered by one line of JSON.
+"""The bundled data set `bundled:helpdesk`: messages to a made-up shop, each answered by one line of JSON.
 
 Written by this project and made by a seeded generator, so that the demo needs no download and no licence. `lab.data`
 reads it through `rows`. The test split uses customers, products and sentence plans that the others do not.
@@ -26,7 +26,8 @@ def rows(split: str) -> list[dict[str, Any]]:
     if split not in COUNTS:
         names = ", ".join(COUNTS)
         raise NotFoundError(
-            f"The data set bundled:helpdesk has no split '{split}'.{did_you_mean(split, COUNTS)}", f"Its splits are: {names}."
+            f"The data set bundled:helpdesk has no split '{split}'.{did_you_mean(split, COUNTS)}",
+            f"Its splits are: {names}.",
         )
     return [_row(f"helpdesk-{split}-{number:04d}", ticket) for number, ticket in enumerate(_splits()[split], 1)]
 

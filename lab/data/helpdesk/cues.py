@@ -18,7 +18,12 @@ URGENCY_CLAUSES: dict[str, Bank] = {
             "I need help right now",
             "please act immediately",
         ),
-        ("this is an emergency", "the deadline is tomorrow at nine", "I need an urgent answer", "please help me at once"),
+        (
+            "this is an emergency",
+            "the deadline is tomorrow at nine",
+            "I need an urgent answer",
+            "please help me at once",
+        ),
     ),
     "angry": Bank(
         (
@@ -28,7 +33,7 @@ URGENCY_CLAUSES: dict[str, Bank] = {
             "I am fed up with you",
             "your service is a disgrace",
         ),
-        ("I am really angry", "I am absolutely furious", "I am fed up with waiting"),
+        ("I am really angry", "I am absolutely furious", "I am truly fed up"),
     ),
     "medium": Bank(
         (
@@ -38,7 +43,11 @@ URGENCY_CLAUSES: dict[str, Bank] = {
             "I would like to hear from you this week",
             "an answer this week would be nice",
         ),
-        ("I look forward to your answer this week", "it would help to hear from you in a few days", "please reply this week"),
+        (
+            "I look forward to your answer this week",
+            "it would help to hear from you in a few days",
+            "please reply this week",
+        ),
     ),
     "low": Bank(
         (
@@ -54,7 +63,7 @@ URGENCY_CLAUSES: dict[str, Bank] = {
 }
 
 URGENCY_TAGS: dict[str, Bank] = {
-    "high": Bank(("urgent", "needed today", "very urgent"), ("need it right now", "emergency")),
+    "high": Bank(("urgent", "needed today", "very urgent", "emergency"), ("need it right now", "needed immediately")),
     "medium": Bank(("answer this week please", "reply in a few days please"), ("please reply this week",)),
     "low": Bank(("no rush", "no hurry", "can wait"), ("take your time", "no need to hurry")),
 }

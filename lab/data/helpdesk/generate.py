@@ -22,7 +22,7 @@ from lab.data.helpdesk.vocabulary import (
     PLURAL_PRODUCTS,
 )
 
-_REFUND_SHARE = {"delivery": 0.6, "defect": 0.6, "billing": 0.6, "account": 0.25, "warranty": 0.3, "how-to": 0.25}
+_REFUND_SHARE = {"delivery": 0.55, "defect": 0.55, "billing": 0.55, "account": 0.3, "warranty": 0.35, "how-to": 0.3}
 _REASONS = frozenset({"delivery", "defect", "billing"})
 """Categories whose problems are a reason to want one's money back."""
 _CONTRACTED = {"polite": 0.0, "plain": 0.3, "chatty": 0.8, "terse": 0.7, "angry": 0.6}
@@ -53,7 +53,7 @@ _TRAIN = Style(20_250, CUSTOMERS_SEEN, MODELS_SEEN, PLANS_SEEN, fresh=0.0, typos
 STYLES = {
     "train": _TRAIN,
     "validation": Style(20_251, CUSTOMERS_SEEN, MODELS_SEEN, PLANS_SEEN, fresh=0.0, typos=0.15, careless=0.08),
-    "test": Style(20_252, CUSTOMERS_TEST, MODELS_TEST, PLANS_TEST, fresh=0.25, typos=0.4, careless=0.12),
+    "test": Style(20_252, CUSTOMERS_TEST, MODELS_TEST, PLANS_TEST, fresh=0.2, typos=0.35, careless=0.12),
 }
 
 

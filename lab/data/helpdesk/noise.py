@@ -50,7 +50,7 @@ def misspell(rng: Random, text: str, count: int, keep: str) -> str:
 
 
 def _slip(rng: Random, word: str) -> str:
-    """Swap, drop or double one letter inside `word`; the first and the last letter stay, as they do with real typists."""
+    """Swap, drop or double one letter inside `word`; the first and the last letter stay, as with real typists."""
     at = 1 + int(rng.random() * (len(word) - 3))
     kind = pick(rng, ("swap", "drop", "double"))
     if kind == "swap":

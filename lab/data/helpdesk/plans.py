@@ -72,12 +72,17 @@ PLANS_SEEN = (
 )
 PLANS_TEST = (
     Plan("polite-introduction", "polite", "Good evening, {N} writing: {P}. {R}. {U}."),
-    Plan("polite-writing-because", "polite", "I am writing to you because {P}. {R}, {and} {U}. Yours, {N}", statement=True),
+    Plan(
+        "polite-writing-because",
+        "polite",
+        "I am writing to you because {P}. {R}, {and} {U}. Yours, {N}",
+        statement=True,
+    ),
     Plan("plain-requests-first", "plain", "{R}, {and} {U}. {P}."),
-    Plan("plain-requests-colon", "plain", "{U}, and {R}: {P}.", statement=True),
+    Plan("plain-requests-colon", "plain", "{U}, and {R}. The matter is this: {P}."),
     Plan("plain-request-between", "plain", "{R}. {P}, {and} {U}.", statement=True),
     Plan("terse-tags-first", "terse", "{u}. {r}. {P}. {F}"),
-    Plan("terse-slashes", "terse", "{P} / {u} / {r}"),
+    Plan("terse-slashes", "terse", "{r} / {u} / {P}"),
     Plan("chatty-guess-what", "chatty", "Hey, {F} here, guess what: {P}. {U}. {R}, as I told your colleague."),
     Plan("angry-refund-first", "angry", "{R}! {P}. {U}!"),
     Plan("polite-one-thing-first", "polite", "One thing first: {U}. {P}. Greetings from {F}"),
@@ -87,7 +92,7 @@ PLANS_TEST = (
     Plan("polite-could-you-help", "polite", "Could you please help me? {P}. {R}. Warm regards, {N}"),
     Plan("plain-here-is-why", "plain", "{R}, and here is why: {P}.", statement=True, gives_reason=True),
     Plan("plain-first-of-all", "plain", "First of all, {R}. {P}."),
-    Plan("terse-refund-opens", "terse", "{r}. {P}"),
+    Plan("terse-short-version", "terse", "Short version: {r}. {P}"),
     Plan("chatty-speaking", "chatty", "Hey, {F} speaking: {P}."),
     Plan("plain-good-day", "plain", "Good day to all of you. {P}."),
 )
