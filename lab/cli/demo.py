@@ -9,7 +9,12 @@ import typer
 from lab.cli.options import Json
 from lab.cli.output import note
 
-QUICK = ("data.source.0.train=240", "data.source.0.validation=20", "evaluate.rows=50")
+QUICK = (
+    "data.source.0.train=200",
+    "data.source.0.validation=0",
+    "train.learning_rate=2e-3",
+    "evaluate.rows=40",
+)
 
 
 def demo(

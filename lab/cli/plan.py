@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 from typing import Annotated
@@ -25,6 +26,7 @@ def plan(
     from lab.profile.load import load_profile
     from lab.training.plan import plan as make
 
+    logging.getLogger("bitsandbytes").setLevel(logging.ERROR)  # it advises on kernels that nobody asked for
     resolved = load_profile(profile, sets or [])
     check_before_start(resolved)
     found = make(resolved, note)

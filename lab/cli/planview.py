@@ -8,7 +8,7 @@ from operator import itemgetter
 from textwrap import fill
 from typing import Any
 
-from lab.text import byte_size, display_width, number, pad, plural, short_count
+from lab.text import byte_size, clip, display_width, number, pad, plural, short_count
 
 WIDEST = 80
 DIM, PLAIN = "\x1b[2m", "\x1b[0m"
@@ -69,7 +69,9 @@ def _data(report: dict[str, Any], columns: int) -> str:
         ("supervised", f"{_percent(report['supervised_share'])} of all tokens"),
         ("lost", f"{_percent(report['dropped_share'])} of the rows, unasked"),
     ]
-    return "\n".join(["Data", pairs(sources, columns, "  "), _splits(report["splits"]), pairs(facts, columns, "  ")])
+    return "\n".join(
+        ["Data", pairs(sources, columns, "  "), _splits(report["splits"], columns), pairs(facts, columns, "  ")]
+    )
 
 
 def _source(source: dict[str, Any]) -> str:
@@ -78,14 +80,14 @@ def _source(source: dict[str, Any]) -> str:
     return f"{source['format']}: " + ", ".join([*counts, *(["dropped: " + ", ".join(dropped)] if dropped else [])])
 
 
-def _splits(splits: dict[str, Any]) -> str:
+def _splits(splits: dict[str, Any], columns: int) -> str:
     rows: list[tuple[str, ...]] = [("split", "rows", "tokens", "supervised", *LENGTHS)]
     for name, split in splits.items():
         counts = [f"{split[key]:,}" for key in ("rows", "tokens", "supervised_tokens")]
         rows.append((name, *counts, *(number(split["lengths"][key], 0) for key in LENGTHS)))
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = ("  ".join(pad(cell, widths[i], right=i > 0) for i, cell in enumerate(row)) for row in rows)
-    return "\n".join(f"  {line}" for line in lines)
+    return "\n".join(clip(f"  {line}", columns) for line in lines)
 
 
 def _percent(share: float | None) -> str:
@@ -109,10 +111,11 @@ def _size(plan: dict[str, Any]) -> list[tuple[str, str]]:
     parameters, memory = plan["parameters"], plan["memory"]
     trained = f"{short_count(parameters['trainable'])} trained ({_percent(parameters['share'])})"
     parts = ", ".join(f"{name} {byte_size(memory[name])}" for name in PARTS if memory[name])
+    bound = "at least" if memory["at_least"] else "about"
     room = "" if memory["fits"] else ": it does not fit"
     return [
         ("parameters", f"{short_count(parameters['total'])}, {trained}"),
-        ("memory", f"about {byte_size(memory['total'])} of {byte_size(memory['device_bytes'])}{room}"),
+        ("memory", f"{bound} {byte_size(memory['total'])} of {byte_size(memory['device_bytes'])}{room}"),
         ("of that", parts),
     ]
 
@@ -138,7 +141,7 @@ def pieces(line: str, columns: int) -> list[str]:
     start = used = after_space = 0
     for index, character in enumerate(line):
         step = display_width(character)
-        if used + step > columns:
+        while used + step > columns:
             cut = after_space if after_space > start else index
             found.append(line[start:cut])
             start, used = cut, display_width(line[cut:index])

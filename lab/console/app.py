@@ -117,18 +117,18 @@ class LabApp(App[None]):
             self._asked_again = True
             return
         self.reading = True
-        request = self.request
-        self.run_worker(lambda: self._read(request), thread=True, group="feed", exit_on_error=False)
+        request, before = self.request, self.snapshot
+        self.run_worker(lambda: self._read(request, before), thread=True, group="feed", exit_on_error=False)
 
     def want(self, **changes: Any) -> None:
         """Ask for something else: `changes` are fields of the request."""
         self.request = replace(self.request, **changes)
         self.ask()
 
-    def _read(self, request: Request) -> None:
+    def _read(self, request: Request, before: Snapshot) -> None:
         """Runs in the worker's thread."""
-        snapshot = self._feed.read(request)
-        if snapshot != self.snapshot:
+        snapshot = self._feed.read(request, before)
+        if snapshot != before:
             self.post_message(Arrived(snapshot))
 
     def on_worker_state_changed(self, event: Worker.StateChanged) -> None:
@@ -239,5 +239,6 @@ def farewell(root: Path) -> str:
 def run(home: Path, *, readonly: bool = False, ascii: bool = False) -> None:  # noqa: A002
     """Open the console on the runs in `home`/runs, and say after it which of them go on."""
     os.environ["LAB_HOME"] = str(home)  # runs that are started from here belong there
-    LabApp(home, readonly=readonly, plain=ascii).run()
+    plain = ascii or "utf" not in (sys.stdout.encoding or "").lower()
+    LabApp(home, readonly=readonly, plain=plain).run()
     sys.stdout.write(farewell(home / "runs"))

@@ -19,7 +19,9 @@ from lab.series.columns import Columns
 from lab.series.eta import WINDOW, eta_seconds, tokens_per_second
 from lab.series.smooth import Ema
 
-CHUNK = 1 << 18
+CHUNK = 1 << 17
+YIELD_SECONDS = 0.001
+"""Between two chunks, so that keys are answered while a long log is read."""
 
 
 class Smoothed:
@@ -80,6 +82,7 @@ class RunCurves:
             changed = True
             if clock() >= deadline:
                 break
+            time.sleep(YIELD_SECONDS)
         return changed
 
     @property

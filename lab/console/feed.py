@@ -128,10 +128,11 @@ class Feed:
 
         return SystemReader(self._root)
 
-    def read(self, request: Request) -> Snapshot:
-        """Return what `request` asks for, after bounded work."""
+    def read(self, request: Request, before: Snapshot) -> Snapshot:
+        """Return what `request` asks for, after bounded work; what only other pages show stays as it was `before`."""
         log = last_lines(RunPaths(request.log).log) if request.log is not None else ()
-        return self._pages[request.page](Snapshot(self._list.read(), log=log, loaded=True), request)
+        base = replace(before, runs=self._list.read(), log=log, behind=False, loaded=True)
+        return self._pages[request.page](base, request)
 
     def _read_runs(self, base: Snapshot, request: Request) -> Snapshot:
         fitting, complaint = self._list.fitting(request.query)
@@ -140,7 +141,7 @@ class Feed:
     def _read_live(self, base: Snapshot, request: Request) -> Snapshot:
         row = chosen(base.runs, request.run)
         if row is None:
-            return base
+            return replace(base, live=None)
         reader = self._reader(row)
         behind = reader.read()
         return replace(base, live=reader.live(row, request.view), behind=behind)

@@ -52,7 +52,7 @@ _NAMES = {
     "down": "↓",
     "left": "←",
     "right": "→",
-    "ctrl+p": "ctrl+p",
+    "ctrl+p": "^p",
     "dollar_sign": "$",
     "minus": "-",
     "pagedown": "pgdn",
@@ -68,7 +68,7 @@ KEYS: tuple[Key, ...] = (
         for number, page in enumerate(PAGES, 1)
     ),
     Key("help", "question_mark,f1", "app.help", (EVERYWHERE,), "help", "Show these keys."),
-    Key("palette", "ctrl+p", "app.command_palette", (EVERYWHERE,), "", "Search actions and runs by name."),
+    Key("palette", "ctrl+p", "app.command_palette", (EVERYWHERE,), "more", "Search actions and runs by name."),
     Key("theme", "t", "app.next_theme", (EVERYWHERE,), "", "Next theme: dark, light, colour-blind safe, terminal's."),
     Key("freeze", "p", "app.freeze", (EVERYWHERE,), "", "Freeze the screen, or let it go on. Runs go on."),
     Key("leave", "q", "app.leave", (EVERYWHERE,), "leave", "Leave the console. Every run goes on."),
@@ -115,6 +115,7 @@ KEYS: tuple[Key, ...] = (
     Key("no_cursor", "escape", "no_cursor", ("live",), "", "Put the cursor, or the large chart, away."),
     Key("chart", "c,tab", "chart", ("live",), "chart", "Next chart, where only one is shown."),
     Key("enlarge", "f,enter", "enlarge", ("live",), "", "Give one chart the whole page, or show all."),
+    Key("all_notes", "a", "notes", ("live",), "", "All checkpoints, alerts, resumes and the end."),
     Key("next_run", "down,j", "step_run(1)", ("live",), "", "Watch the next run of the list."),
     Key("previous_run", "up,k", "step_run(-1)", ("live",), "", "Watch the run before."),
     # results
@@ -138,6 +139,7 @@ KEYS: tuple[Key, ...] = (
     Key("clear_sample", "escape", "clear", ("samples",), "", "Put the search away."),
     Key("differences", "w", "differences", ("samples",), "differences", "Mark words that differ from the reference."),
     Key("stack", "v", "stack", ("samples",), "", "Answers side by side, or one below the other."),
+    Key("whole", "f", "whole", ("samples",), "", "The prompt whole, or only its last lines."),
     Key("copy", "c", "copy", ("samples",), "copy", "Copy the row with all its answers."),
     # system
     Key("system_down", "down,j,pagedown", "scroll(1)", ("system",), "", "Scroll down."),
@@ -154,6 +156,15 @@ def bindings(page: str) -> list[BindingType]:
     """Return Textual's bindings for the keys of `page`, or for those that work everywhere."""
     found = [k for k in KEYS if page in k.pages]
     return [Binding(k.keys, k.action, k.label or k.id, show=False, id=k.id, tooltip=k.help) for k in found]
+
+
+def as_markdown() -> str:
+    """Return all keys as the README lists them: a table for each page, then those that work everywhere."""
+    parts = []
+    for page in (*PAGES, EVERYWHERE):
+        rows = [f"| `{key.shown.replace('|', chr(92) + '|')}` | {key.help} |" for key in KEYS if page in key.pages]
+        parts.append(f"**{page.title()}**\n\n| key | what it does |\n|---|---|\n" + "\n".join(rows))
+    return "\n\n".join(parts) + "\n"
 
 
 def writing_actions() -> set[str]:

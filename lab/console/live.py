@@ -14,7 +14,7 @@ from lab.console.notes import Note, newest_notes
 from lab.console.rows import RunRow
 from lab.runs.paths import RunPaths
 
-BUDGET_SECONDS = 0.15
+BUDGET_SECONDS = 0.08
 CHART_SECONDS = 1.0
 QUIET_SECONDS = 120.0
 

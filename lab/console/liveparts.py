@@ -9,7 +9,7 @@ from lab.console.looks import Looks
 from lab.console.notes import Note
 from lab.console.widgets.bars import progress
 from lab.console.widgets.parts import Fact, Part, width_of
-from lab.text import byte_size, duration, number
+from lab.text import byte_size, duration, number, plural
 
 SAFE = ("safe to close: the run goes on", "safe to close")
 _NOTE_STYLES = {"error": "$error", "alert": "$warning", "resume": "$secondary", "checkpoint": "", "end": "bold"}
@@ -22,7 +22,8 @@ def identity(live: Live, looks: Looks) -> tuple[list[Part], ...]:
     row = live.row
     sign, word = looks.state(row.state)
     left: list[Part] = [sign, (" ", ""), word, ("  ", ""), (row.title, "bold")]
-    doing = live.detail if row.live else (row.reason or row.detail)
+    stepping = live.phase == "training" and live.loss is not None
+    doing = ("" if stepping else live.detail) if row.live else (row.reason or row.detail)
     left += [(f"  {doing}", "$quiet")] if doing else []
     machine = NO_GPU if live.measured and not live.has_gpu else row.device
     attempt = f"attempt {row.attempt}" if row.attempt > 1 else ""
@@ -45,6 +46,8 @@ def progress_line(live: Live, width: int, looks: Looks) -> Both:
 
 def facts(live: Live, view: View) -> list[Fact]:
     """Return the numbers of the newest step, or of the cursor's, the weightiest first."""
+    if live.loss is None:
+        return machine_facts(live)
     found: list[Fact] = [("at step", str(live.cursor), "bold $accent")] if live.cursor is not None else []
     found.append(("loss", number(live.loss), "bold"))
     if view.smoothing:
@@ -80,8 +83,18 @@ def note_lines(live: Live, count: int) -> list[tuple[list[Part], ...]]:
     lines: list[list[Part]] = [[]] * (count - len(notes)) + notes
     if live.hint or live.quiet is not None:
         lines[-1] = [(live.hint or f"no step for {(live.quiet or 0) // 60} min", "$warning")]
-    ends: list[list[Part]] = [[(text, "$quiet")] for text in SAFE] if live.row.live else []
+    warned = sum(note.kind in ("alert", "error") for note in live.notes)
+    alerts: list[Part] = [(f"{plural(warned, 'alert')}: a  ", "$warning")] if warned else []
+    ends: list[list[Part]] = [[*alerts, (text, "$quiet")] for text in SAFE] if live.row.live else [alerts]
     return [*((line,) for line in lines[:-1]), (lines[-1], *ends)]
+
+
+def all_notes(live: Live) -> list[Part]:
+    """Return every note of the run for a panel, the newest first."""
+    parts: list[Part] = [(f"{live.row.title}\n\n", "bold")]
+    for note in reversed(live.notes):
+        parts += [*_note(note), ("\n", "")]
+    return parts if live.notes else [*parts, ("Nothing has happened yet.", "$quiet")]
 
 
 def _note(note: Note) -> list[Part]:

@@ -1,4 +1,4 @@
-"""`lab plan` in a process of its own, for the Profiles page: it reads data and times the model, the console waits."""
+"""`lab plan` in a process of its own, for the Profiles page: it reads the data, and times the model where asked."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ class Planning:
     """One dry run of profile `name`, as text of `columns` columns.
 
     Args:
+        time: load the model and time it too.
         said: is told each line of progress. Called in another thread.
         ended: is given the plan, or what went wrong. Called in another thread, unless `stop` came first.
     """
@@ -26,6 +27,7 @@ class Planning:
         name: str,
         columns: int,
         *,
+        time: bool,
         said: Callable[[str], None],
         ended: Callable[[str], None],
         command: Sequence[str] = COMMAND,
@@ -33,7 +35,7 @@ class Planning:
         self._said, self._ended = said, ended
         self._stopped = False
         self._process = subprocess.Popen(
-            [*command, name, "--time"],
+            [*command, name, *(["--time"] if time else [])],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,

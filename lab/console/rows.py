@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from lab.jsonio import as_float
+from lab.launching.stop import usable_weights
 from lab.runs.paths import RunPaths
 from lab.runs.state import LIVE
 from lab.runs.store import RunInfo
@@ -21,6 +22,7 @@ class RunRow:
         folder: where it lies; the one name that is used to find it again.
         title: its given name, or the row of its study, or its id without the date.
         loss: the last loss; `best` the best validation loss.
+        usable: which weights of an ended run can be loaded.
         spark: losses spread over the whole run, for a curve of one line.
     """
 
@@ -49,6 +51,7 @@ class RunRow:
     best: float | None = None
     metrics: tuple[tuple[str, float], ...] = ()
     energy_wh: float | None = None
+    usable: str = ""
     reason: str = ""
     remedy: str = ""
     spark: tuple[float, ...] = ()
@@ -107,8 +110,17 @@ def row_of(info: RunInfo, spark: tuple[float, ...] = ()) -> RunRow:
         energy_wh=_from(summary.get("cost"), "energy_wh"),
         reason=_text(end, "reason"),
         remedy=_text(end, "remedy"),
+        usable=_usable(info),
         spark=spark,
     )
+
+
+def _usable(info: RunInfo) -> str:
+    """Return which weights of a run that has ended can be loaded, as a path in its folder; empty for none."""
+    if info.state in LIVE or info.record.get("method") == "baseline":
+        return ""
+    weights = usable_weights(info.run)
+    return sanitize(str(weights.relative_to(info.run.folder)), newlines=False) if weights is not None else ""
 
 
 def _count(value: Any) -> int | None:

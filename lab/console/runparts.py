@@ -89,10 +89,11 @@ def told(row: RunRow, looks: Looks) -> list[list[Part]]:
 
 
 def _next(row: RunRow) -> str:
+    kept = f"{row.usable} is usable." if row.usable else "No weights were saved."
     if row.live:
         return "It runs by itself: the console may be closed. x stops it."
     if row.state == "lost":
-        return "Its worker is gone without an end. r resumes it from its last checkpoint."
+        return f"Its worker is gone without an end. {kept} r resumes it."
     if row.state in ("stopped", "failed"):
-        return f"It stands at {plural(row.step, 'step')}. r resumes it."
+        return f"It stands at {plural(row.step, 'step')}. {kept} r resumes it."
     return row.notes.replace("\n", " ")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from itertools import zip_longest
 from typing import TYPE_CHECKING
 
@@ -10,6 +11,7 @@ from lab.console.answers import Answers, marked_words
 from lab.console.looks import Looks
 from lab.console.widgets.parts import Part, width_of
 from lab.console.widgets.wrap import wrap
+from lab.text import plural
 
 if TYPE_CHECKING:
     from lab.compare.samples import Sample
@@ -17,20 +19,39 @@ if TYPE_CHECKING:
 NARROWEST = 30
 """Terminal columns that a text needs beside others."""
 SCORES = 3
+PROMPT_LINES = 6
 GAP = 3
 _FINISHES = {"length": "cut at the token limit", "error": "failed"}
 Texts = list[tuple[list[Part], list[Part]]]
 """Head and text of each column."""
 
 
-def sample_lines(
-    answers: Answers, sample: Sample, width: int, looks: Looks, *, differences: bool, stacked: bool
-) -> list[list[Part]]:
+@dataclass(frozen=True)
+class SampleView:
+    """How a row is shown: words that differ marked, texts below each other, the prompt with all its lines."""
+
+    differences: bool = True
+    stacked: bool = False
+    whole: bool = False
+
+
+def sample_lines(answers: Answers, sample: Sample, width: int, looks: Looks, view: SampleView) -> list[list[Part]]:
     """Return one row of the test set: the prompt over its reference and every answer."""
-    lines = [[("prompt", "$accent")], *wrap([(sample.prompt, "")], width), []]
-    texts = texts_of(answers, sample, differences=differences)
+    lines = [*prompt_lines(sample.prompt, width, whole=view.whole), []]
+    texts = texts_of(answers, sample, differences=view.differences)
     room = (width - GAP * (len(texts) - 1)) // len(texts)
-    return lines + (beside(texts, room, looks) if room >= NARROWEST and not stacked else below(texts, width))
+    return lines + (beside(texts, room, looks) if room >= NARROWEST and not view.stacked else below(texts, width))
+
+
+def prompt_lines(prompt: str, width: int, *, whole: bool) -> list[list[Part]]:
+    """Return the prompt under its title: the last lines, where the question is, unless it is wanted whole.
+
+    What comes before is the same for all rows of most test sets: the system message.
+    """
+    lines = wrap([(prompt.strip(), "")], width)
+    hidden = 0 if whole else max(len(lines) - PROMPT_LINES, 0)
+    note = f"  {plural(hidden, 'line')} above: f shows them" if hidden > 0 else ""
+    return [[("prompt", "$accent"), (note, "$quiet")], *lines[hidden:]]
 
 
 def texts_of(answers: Answers, sample: Sample, *, differences: bool) -> Texts:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from lab.console.looks import Looks
 from lab.console.widgets.bars import progress, sparkline
-from lab.console.widgets.parts import Part
+from lab.console.widgets.parts import Part, fit
 from lab.text import byte_size, number, pad
 
 if TYPE_CHECKING:
@@ -30,8 +30,7 @@ def system_lines(system: System, width: int, looks: Looks) -> list[list[Part]]:
 
 
 def heading(title: str, note: str, width: int, looks: Looks) -> list[Part]:
-    rule = looks.rule * max(width - len(title) - len(note) - 4, 0)
-    return [(title, "bold"), (f"  {note}" if note else "", "$quiet"), (f"  {rule}", "$rule")]
+    return fit([(title, "bold"), (f"  {note}" if note else "", "$quiet")], (), width, looks.rule)
 
 
 def gpu_lines(gpu: GpuView, width: int, looks: Looks) -> list[list[Part]]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import shutil
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -68,10 +69,12 @@ def _wanted(source: ModelSource, texts: Sequence[str], progress: Progress) -> li
     """
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import DryRunError
+    from huggingface_hub.utils.tqdm import tqdm
 
     every = [*texts, SAFETENSORS, PICKLED]
+    silent: Any = partial(tqdm, disable=True)
     try:
-        files = snapshot_download(source.path_or_id, dry_run=True, **_selection(source, every))
+        files = snapshot_download(source.path_or_id, dry_run=True, tqdm_class=silent, **_selection(source, every))
     except DryRunError:  # the hub is out of reach: what is in the cache will do, or be refused
         return [*texts, SAFETENSORS]
     pickled = not any(file.filename.endswith(".safetensors") for file in files)

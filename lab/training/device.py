@@ -10,7 +10,9 @@ from lab.profile.schema import Profile
 
 
 def hardware_for(profile: Profile) -> Hardware:
-    """Return the first usable GPU, or the CPU where there is none or none is asked for. To be called before torch.
+    """Return the first usable GPU, or the CPU where there is none or none is asked for.
+
+    Whoever computes on the CPU calls `limit_cpu` before torch is imported; here it is for the word on bf16.
 
     Raises:
         LabError: there is a GPU that torch cannot use.

@@ -101,7 +101,14 @@ def sizes_of(
     trainable = trained if profile.method.kind in TRAINING else 0
     parameters = {"total": total, "trainable": trainable, "share": trainable / total}
     there = hardware.memory_bytes if hardware.kind == "cuda" else usable_bytes()
-    parts = {**asdict(memory), "total": memory.total, "device_bytes": there, "fits": memory.total <= there}
+    parts = {
+        **asdict(memory),
+        "total": memory.total,
+        "device_bytes": there,
+        "fits": memory.total <= there,
+        # Counted on GPUs: on a CPU attention keeps more, and freed memory is not all given back.
+        "at_least": hardware.kind == "cpu",
+    }
     return {"parameters": parameters, "memory": parts, "unknown_size": None}
 
 

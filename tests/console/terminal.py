@@ -18,24 +18,42 @@ LONGEST = 60.0
 QUIET = 0.4
 
 
-def in_terminal(home: Path, *, keys: str, size: tuple[int, int] = (100, 30)) -> bytes:
+def in_terminal(home: Path, *, keys: str) -> bytes:
     """Open the console over `home`, press each key once the screen is at rest, leave with `q`; return all output."""
+    master, process = _open(home)
+    try:
+        return _drive(master, process, [*keys.encode(), ord("q")])
+    finally:
+        _end(master, process)
+
+
+def killed_in_terminal(home: Path, *, keys: str) -> None:
+    """Open the console, press each key, and kill it without a warning."""
+    master, process = _open(home)
+    try:
+        _drive(master, process, [*keys.encode()])
+    finally:
+        _end(master, process)
+
+
+def _open(home: Path, size: tuple[int, int] = (100, 30)) -> tuple[int, subprocess.Popen[bytes]]:
     master, slave = pty.openpty()
     fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", size[1], size[0], 0, 0))
     env = {**os.environ, "TERM": "xterm-256color", "COLORTERM": "truecolor"}
     command = [sys.executable, "-c", CODE, str(home)]
     process = subprocess.Popen(command, stdin=slave, stdout=slave, stderr=slave, env=env)
     os.close(slave)
-    try:
-        return _drive(master, process, [*keys.encode(), ord("q")])
-    finally:
-        process.kill()
-        process.wait()
-        os.close(master)
+    return master, process
+
+
+def _end(master: int, process: subprocess.Popen[bytes]) -> None:
+    process.kill()
+    process.wait()
+    os.close(master)
 
 
 def _drive(master: int, process: subprocess.Popen[bytes], keys: list[int]) -> bytes:
-    output = b""
+    output, last = b"", 0
     deadline = time.monotonic() + LONGEST
     while time.monotonic() < deadline:
         if select.select([master], [], [], QUIET)[0]:
@@ -44,5 +62,8 @@ def _drive(master: int, process: subprocess.Popen[bytes], keys: list[int]) -> by
             except OSError:  # the other end is closed: it has left
                 return output
         elif keys and b"Runs" in output:
-            os.write(master, bytes([keys.pop(0)]))
+            last = keys.pop(0)
+            os.write(master, bytes([last]))
+        elif not keys and last != ord("q"):
+            return output
     raise AssertionError(f"the console did not leave; it wrote {output[-500:]!r}")

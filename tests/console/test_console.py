@@ -5,17 +5,21 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from lab.console.app import LabApp, farewell
-from lab.console.keys import EVERYWHERE, KEYS, PAGES, bindings, keys_of
+from lab.console.feed import Arrived, Snapshot
+from lab.console.keys import EVERYWHERE, KEYS, PAGES, as_markdown, bindings, keys_of
 from lab.console.screens.help import HelpPanel, help_parts
 from lab.console.screens.runs import RunsPage
+from lab.runs.writer import RunWriter
 from tests.console.conftest import make_app
 from tests.console.driving import press, screen_text, settle
-from tests.fixtures.console_runs import LIVE, START, Plan, hold, write_run
+from tests.console.terminal import killed_in_terminal
+from tests.fixtures.console_runs import LIVE, START, Plan, hold, write_run, write_step
 
 SIZES = [(60, 20), (80, 24), (120, 36)]
 
@@ -147,7 +151,7 @@ async def test_a_failure_while_reading_is_said_and_survived(app: LabApp, monkeyp
         shown: list[object] = []
         monkeypatch.setattr(app, "notify", lambda text, **how: shown.append((text, how["markup"])))
 
-        def broken(request: object) -> None:
+        def broken(*_: object) -> None:
             raise OSError("the disk is \x1b]0;gone\x07 [red]away")
 
         with monkeypatch.context() as patch:
@@ -400,3 +404,72 @@ def test_the_console_loads_nothing_heavy() -> None:
     )
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert out.stdout.strip() == "[]"
+
+
+async def test_all_notes_of_a_run_can_be_read(app: LabApp) -> None:
+    async with app.run_test(size=(80, 24)) as pilot:
+        await settle(pilot)
+        await press(pilot, "3", "a")
+        text = screen_text(pilot)
+        assert "checkpoint step 50 saved" in text
+        assert "checkpoint step 100 saved" in text
+
+
+async def test_alerts_are_counted_where_a_later_note_hides_them(tmp_path: Path) -> None:
+    plan = Plan(state="training", done=49, total=100, alerts=("the loss has risen", "again"))
+    run = write_run(tmp_path / "runs", plan)
+    handle, writer = hold(run), RunWriter(run)
+    write_step(writer, 50, 1.0, total=100)
+    app = make_app(tmp_path)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await settle(pilot)
+        await press(pilot, "3")
+        assert "2 alerts" in screen_text(pilot)
+        await press(pilot, "a")
+        assert "the loss has risen" in screen_text(pilot)
+    writer.close()
+    os.close(handle)
+
+
+def test_the_readme_table_holds_every_key() -> None:
+    text = as_markdown()
+    assert all(key.help in text for key in KEYS)
+
+
+async def test_snapshots_that_wait_are_replaced_by_newer_ones(app: LabApp, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with app.run_test(size=(80, 24)) as pilot:
+        await settle(pilot)
+        shown: list[Snapshot] = []
+        monkeypatch.setattr(RunsPage, "show", lambda page, snapshot: shown.append(snapshot))
+        for attempt in range(200):
+            app.post_message(Arrived(replace(app.snapshot, complaint=str(attempt))))
+        await pilot.pause()
+        assert shown[-1].complaint == "199"
+        assert len(shown) < 20
+
+
+async def test_a_run_that_writes_a_thousand_events_a_second_is_followed(tmp_path: Path) -> None:
+    run = write_run(tmp_path / "runs", Plan(state="training", done=1, total=20_000, telemetry=False))
+    handle, writer = hold(run), RunWriter(run)
+    app = make_app(tmp_path)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await settle(pilot)
+        await press(pilot, "3")
+        for second in range(4):
+            for step in range(2 + second * 1000, 1002 + second * 1000):
+                write_step(writer, step, 1.0 + 1 / step, total=20_000)
+            app.on_tick()
+            await settle(pilot)
+            assert app.snapshot.live is not None
+            assert app.snapshot.live.step == 1001 + second * 1000
+    writer.close()
+    os.close(handle)
+
+
+def test_killing_the_console_harms_no_run(home: Path) -> None:
+    def content() -> dict[Path, bytes]:
+        return {path: path.read_bytes() for path in sorted(home.rglob("*")) if path.is_file()}
+
+    before = content()
+    killed_in_terminal(home, keys="3l")
+    assert content() == before

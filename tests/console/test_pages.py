@@ -335,7 +335,7 @@ async def test_a_copy_is_checked_as_one_types_and_saved(app: LabApp, profiles: P
 async def test_a_plan_comes_from_a_child_process(app: LabApp, profiles: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     code = (
         "import sys, time; print('reading data', file=sys.stderr, flush=True); "
-        "print('plan of', sys.argv[1], '\\x1b]0;x\\x07[red]')"
+        "print('plan of', sys.argv[1], '\\x1b]0;x\\x07[red]', *sys.argv[2:])"
     )
     monkeypatch.setattr(planning.Planning.__init__, "__kwdefaults__", {"command": (sys.executable, "-c", code)})
     async with app.run_test(size=(100, 30)) as pilot:
@@ -343,6 +343,9 @@ async def test_a_plan_comes_from_a_child_process(app: LabApp, profiles: Path, mo
         await press(pilot, "1", "down", "v")
         assert isinstance(app.screen, PlanPanel)
         await wait_for(pilot, lambda: "plan of demo-baseline [red]" in screen_text(pilot))
+        assert "--time" not in screen_text(pilot)
+        await press(pilot, "t")
+        await wait_for(pilot, lambda: "--time" in screen_text(pilot))
         await press(pilot, "escape")
 
 

@@ -41,7 +41,8 @@ class HelpPanel(Panel[None]):
             yield Static(Content.assemble(*help_parts(self._page, width)), markup=False)
 
     def action_scroll(self, by: int) -> None:
-        self.query_one("#box", VerticalScroll).scroll_relative(y=by * 3, animate=False)
+        box = self.query_one("#box", VerticalScroll)
+        box.scroll_to(y=box.scroll_target_y + by * 3, animate=False, immediate=True)
 
     def on_click(self) -> None:
         self.dismiss()

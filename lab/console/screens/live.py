@@ -10,9 +10,10 @@ from lab.console.charts import MIN_SHARE, SMOOTHINGS, Chart, View
 from lab.console.feed import Snapshot, chosen
 from lab.console.keys import bindings
 from lab.console.live import Live
-from lab.console.liveparts import facts, identity, note_lines, progress_line
+from lab.console.liveparts import all_notes, facts, identity, note_lines, progress_line
 from lab.console.rows import RunRow
 from lab.console.screens.runkeys import RunKeys
+from lab.console.screens.textpanel import TextPanel
 from lab.console.widgets.chart import ChartView
 from lab.console.widgets.parts import Facts, Line, Part
 
@@ -55,6 +56,9 @@ class LivePage(RunKeys):
     def show(self, snapshot: Snapshot) -> None:
         super().show(snapshot)
         live = snapshot.live
+        wanted = chosen(snapshot.runs, self.lab.request.run)
+        if live is not None and wanted is not None and self.lab.request.run and wanted.folder != live.row.folder:
+            return  # another run has been chosen, and is being read
         self.set_class(live is None and snapshot.loaded, "-empty")
         if live is None:
             if snapshot.loaded:
@@ -122,6 +126,11 @@ class LivePage(RunKeys):
             self.lab.change_view(cursor=None)
         elif self.has_class("-one"):
             self.remove_class("-one")
+
+    def action_notes(self) -> None:
+        live = self.lab.snapshot.live
+        if live is not None:
+            self.app.push_screen(TextPanel(all_notes(live)))
 
     def action_chart(self) -> None:
         names = [chart.name for chart in self.query(ChartView)]

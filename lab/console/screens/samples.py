@@ -11,7 +11,7 @@ from textual.app import ComposeResult
 from lab.console.answers import SORTS, Answers, SampleAsk
 from lab.console.feed import Snapshot
 from lab.console.keys import bindings
-from lab.console.sampleparts import as_text, sample_lines
+from lab.console.sampleparts import SampleView, as_text, sample_lines
 from lab.console.screens.page import Page
 from lab.console.widgets.lines import Lines
 from lab.console.widgets.parts import Line, Part
@@ -37,8 +37,7 @@ class SamplesPage(Page):
     def __init__(self) -> None:
         super().__init__()
         self._at = 0
-        self._differences = True
-        self._stacked = False
+        self._view = SampleView()
 
     def body(self) -> ComposeResult:
         yield Line("samples-heading", fill=self.looks.rule)
@@ -69,9 +68,7 @@ class SamplesPage(Page):
         self.query_one("#samples-heading", Line).put(*self._heading(answers, sample))
         lines = self._empty(answers)
         if sample is not None:
-            width = self.size.width - 2
-            stacked = self._stacked
-            lines = sample_lines(answers, sample, width, self.looks, differences=self._differences, stacked=stacked)
+            lines = sample_lines(answers, sample, self.size.width - 2, self.looks, self._view)
         self.query_one("#sample", Lines).put(lines, to_top=to_top)
 
     def _heading(self, answers: Answers, sample: Sample | None) -> tuple[list[Part], ...]:
@@ -133,11 +130,15 @@ class SamplesPage(Page):
         self.query_one(Search).action_put_away()
 
     def action_differences(self) -> None:
-        self._differences = not self._differences
+        self._view = replace(self._view, differences=not self._view.differences)
         self._again(to_top=False)
 
     def action_stack(self) -> None:
-        self._stacked = not self._stacked
+        self._view = replace(self._view, stacked=not self._view.stacked)
+        self._again()
+
+    def action_whole(self) -> None:
+        self._view = replace(self._view, whole=not self._view.whole)
         self._again()
 
     def action_copy(self) -> None:

@@ -41,4 +41,5 @@ class TextPanel(Panel[None]):
             self.query_one("#text", Static).update(Content.assemble(*self._parts))
 
     def action_scroll(self, by: int) -> None:
-        self.query_one("#box", VerticalScroll).scroll_relative(y=by, animate=False)
+        box = self.query_one("#box", VerticalScroll)
+        box.scroll_to(y=box.scroll_target_y + by, animate=False, immediate=True)

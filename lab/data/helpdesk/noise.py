@@ -37,7 +37,7 @@ def contract(text: str) -> str:
 
 def misspell(rng: Random, text: str, count: int, keep: str) -> str:
     """Return `text` with `count` words misspelt, none of them a word of `keep` or one with a capital letter."""
-    kept = set(keep.split())
+    kept = set(_WORD.findall(keep))
     for _ in range(count):
         words = [m for m in _WORD.finditer(text) if len(m[0]) >= _SHORTEST and m[0].islower() and m[0] not in kept]
         if not words:

@@ -26,7 +26,7 @@ from lab.jsonio import dumps
 SPLITS = tuple(COUNTS)
 LABELS = ("product", "category", "urgency", "refund")
 HASHES = {
-    "train": "216ee9f07b4d13dc3bb4d29c9da59410270ce0686f0fb03fbc523a6d8a99b3e5",
+    "train": "8bf0df73259141403cb3b8820c2913c0e6fe9bedcf1460866f5e2f84096a0105",
     "validation": "4d6e0fdb0513eb42a2934bec21d58b6e640417b2a4c9366b719514fa7037b1e0",
     "test": "ee0c671aafec8ed8e008c1f4928664d00c7639c27a8365a990481b4ac3bb34bb",
 }

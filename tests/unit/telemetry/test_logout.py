@@ -32,7 +32,8 @@ def test_the_control_group_tells_the_place(cgroup: str, place: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("kills", "root", "status"), [(True, False, "warn"), (None, False, "warn"), (False, False, "ok"), (True, True, "ok")]
+    ("kills", "root", "status"),
+    [(True, False, "warn"), (None, False, "warn"), (False, False, "ok"), (True, True, "ok")],
 )
 def test_a_session_ends_its_processes_only_where_it_is_told_to(kills: bool | None, root: bool, status: str) -> None:
     check = of_session(kills, root=root)
@@ -63,7 +64,10 @@ def write(root: Path, name: str, text: str) -> None:
         ({"usr/logind.conf": "KillUserProcesses=yes"}, True),
         ({"etc/logind.conf": "", "usr/logind.conf": "KillUserProcesses=yes"}, None),  # one main file, the strongest
         ({"etc/logind.conf": "KillUserProcesses=no", "usr/logind.conf.d/a.conf": "KillUserProcesses=yes"}, True),
-        ({"usr/logind.conf.d/b.conf": "KillUserProcesses=no", "etc/logind.conf.d/a.conf": "KillUserProcesses=1"}, False),
+        (
+            {"usr/logind.conf.d/b.conf": "KillUserProcesses=no", "etc/logind.conf.d/a.conf": "KillUserProcesses=1"},
+            False,
+        ),
         ({"usr/logind.conf.d/a.conf": "KillUserProcesses=no", "etc/logind.conf.d/a.conf": "KillUserProcesses=1"}, True),
         ({"usr/logind.conf.d/a.conf": "KillUserProcesses=yes", "etc/logind.conf.d/a.conf": ""}, None),
     ],

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import io
+import sys
+
 import pytest
 
 from lab.telemetry.terminal import colours, judge, terminal
@@ -51,5 +54,6 @@ def test_what_lies_between_is_named() -> None:
     assert judge(environment, (120, 40), "utf-8").found == "120 x 40, UTF-8, 256 colours, tmux, SSH"
 
 
-def test_a_pipe_is_no_terminal() -> None:
+def test_a_pipe_is_no_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stdout", io.StringIO())
     assert terminal().found.startswith("none")
