@@ -87,7 +87,7 @@ def measure_one(resolved: Resolved, seconds: float, libraries: float) -> dict[st
 def work_of(profile: Profile, prepared: Prepared) -> Work:
     """Return what a run of `profile` works through."""
     from lab.evaluation.spec import chosen_rows
-    from lab.training.fit import steps_in
+    from lab.training.recipe import steps_in
 
     splits, trains = prepared.report["splits"], profile.method.kind != "baseline"
     steps = steps_in(profile, len(prepared.train)) if trains else 0

@@ -24,20 +24,21 @@ def demo(
 ) -> None:
     """Tune the bundled model on help-desk messages with LoRA and QLoRA, and compare. Nothing leaves the machine."""
     from lab.cli.compare import samples_text
-    from lab.cli.estimate import estimate_study
+    from lab.cli.estimate import about, estimate_study
     from lab.cli.follow import follow
     from lab.cli.launch import report_ends
     from lab.cli.study import done_rows, show_table, start_missing
     from lab.profile.study import load_study
-    from lab.text import duration
 
     study = load_study("demo", QUICK if quick else ())
     note(study.description)
     missing = [row for row in study.rows if fresh or row.name not in done_rows(study)]
     if missing:
-        note("Timing this machine for five seconds ...")
+        note("Timing this machine (five seconds, and the time to load) ...")
         seconds = estimate_study([row.resolved for row in missing])
-        note(f"The demo will take about {duration(seconds)} here; Ctrl-C detaches, the work goes on.")
+        if seconds is not None:
+            note(f"The demo will take {about(seconds)} here.")
+        note("Ctrl-C detaches; the work goes on.")
     report_ends(follow([info.run for info in start_missing(study, fresh=fresh)]))
     show_table(study, json=json)
     if not json:

@@ -9,7 +9,7 @@ from lab.console.curves import RunCurves
 from lab.console.meters import RunMeters
 from lab.console.rows import RunRow
 from lab.series.columns import Columns
-from lab.text import byte_size, number, short_count
+from lab.text import number, short_count
 
 GIGA = 1e9
 NO_GPU = "no GPU: watts not measured"
@@ -155,11 +155,6 @@ def _in_giga(curves: tuple[Curve, ...]) -> tuple[Curve, ...]:
 def rate(value: float | None) -> str:
     """Return a learning rate as people write it: 1.6e-04."""
     return "-" if value is None else f"{value:.1e}"
-
-
-def size_pair(used: float | None, total: float | None) -> str:
-    """Return `11.20 GB of 80.00 GB`, or what is known of it."""
-    return byte_size(used) + (f" of {byte_size(total)}" if total is not None else "")
 
 
 def speed(value: float | None) -> str:

@@ -85,8 +85,8 @@ def note_lines(live: Live, count: int) -> list[tuple[list[Part], ...]]:
         lines[-1] = [(live.hint or f"no step for {(live.quiet or 0) // 60} min", "$warning")]
     warned = sum(note.kind in ("alert", "error") for note in live.notes)
     alerts: list[Part] = [(f"{plural(warned, 'alert')}: a  ", "$warning")] if warned else []
-    ends: list[list[Part]] = [[*alerts, (text, "$quiet")] for text in SAFE] if live.row.live else [alerts]
-    return [*((line,) for line in lines[:-1]), (lines[-1], *ends)]
+    safe: list[list[Part]] = [[*alerts, (text, "$quiet")] for text in SAFE] if live.row.live else []
+    return [*((line,) for line in lines[:-1]), (lines[-1], *safe, alerts)]
 
 
 def all_notes(live: Live) -> list[Part]:

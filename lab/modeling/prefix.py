@@ -24,7 +24,8 @@ def common_prefix(rows: Sequence[Sequence[int]], limit: int) -> int:
     """Return how many tokens all `rows` begin with, at most `limit`; 0 where it is not worth sharing."""
     if len(rows) < 2:
         return 0
-    first, last = min(rows), max(rows)  # in dictionary order: what these two share, all share
+    ordered = sorted(map(list, rows))
+    first, last = ordered[0], ordered[-1]  # in dictionary order: what these two share, all share
     length = next((i for i, (a, b) in enumerate(zip(first, last, strict=False)) if a != b), min(len(first), len(last)))
     length = min(length, limit)
     return length if length >= WORTH else 0

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import shutil
 from pathlib import Path
 from typing import Any
@@ -21,16 +20,9 @@ from lab.runs.reader import read_json
 from lab.runs.writer import RunWriter
 from lab.training.callbacks import RunCallback
 from lab.training.memory import reserved_bytes, start_peak
-from lab.training.recipe import Recipe
+from lab.training.recipe import Recipe, steps_in
 from lab.training.stopping import StopWish
 from lab.training.trainer import LabTrainer, trainer_settings
-
-
-def steps_in(profile: Profile, rows: int) -> int:
-    """Return the number of optimiser steps that the profile asks for over `rows` training rows."""
-    if profile.train.max_steps:
-        return profile.train.max_steps
-    return math.ceil(profile.train.epochs * math.ceil(rows / profile.train.examples_per_step))
 
 
 def fit(

@@ -73,7 +73,7 @@ def steps_of(profile: Profile, prepared: Prepared) -> dict[str, Any] | None:
     """Return how training is cut into steps; None for a baseline."""
     if profile.method.kind not in TRAINING:
         return None
-    from lab.training.fit import steps_in
+    from lab.training.recipe import steps_in
 
     rows, train = len(prepared.train), profile.train
     total, epoch = steps_in(profile, rows), math.ceil(rows / train.examples_per_step)

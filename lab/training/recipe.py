@@ -5,6 +5,7 @@ The profile says what is studied; the recipe may not change what is learnt, only
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
 from typing import Any
@@ -59,6 +60,13 @@ class Recipe:
         """Read back what `as_json` wrote."""
         choices = record["choices"]
         return cls(**{field.name: Choice(**choices[field.name]) for field in fields(cls)})
+
+
+def steps_in(profile: Profile, rows: int) -> int:
+    """Return the number of optimiser steps that the profile asks for over `rows` training rows."""
+    if profile.train.max_steps:
+        return profile.train.max_steps
+    return math.ceil(profile.train.epochs * math.ceil(rows / profile.train.examples_per_step))
 
 
 def decide(profile: Profile, hardware: Hardware, lengths: Sequence[int], *, sharable: bool) -> Recipe:

@@ -31,8 +31,8 @@ from lab.runs.paths import RunPaths
 from lab.runs.reader import read_json
 from lab.runs.writer import RunWriter
 from lab.training.environment import describe
-from lab.training.fit import fit, steps_in, trained_steps
-from lab.training.recipe import Recipe, decide
+from lab.training.fit import fit, trained_steps
+from lab.training.recipe import Recipe, decide, steps_in
 from lab.training.stopping import StopWish
 
 

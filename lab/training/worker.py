@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import errno
 import os
 import sys
 import threading
@@ -155,6 +156,8 @@ def explain(error: BaseException) -> tuple[str, str]:
     """Return problem and remedy for an error that is none of the lab's own."""
     name = type(error).__name__
     text = sanitize(str(error).strip().splitlines()[0] if str(error).strip() else "", newlines=False, limit=300)
+    if "No space left on device" in text or getattr(error, "errno", None) == errno.ENOSPC:
+        return "No space is left on the disk.", "Free some, for example with `lab runs prune`, then `lab runs resume`."
     if name == "OutOfMemoryError" or isinstance(error, MemoryError):
         return f"Memory ran out ({text}).", "Lower train.micro_batch or data.max_length, or use method.kind = qlora."
     return f"{name}: {text or 'no message'}.", "The whole trace is in worker.log: `lab runs logs`."

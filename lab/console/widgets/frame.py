@@ -97,7 +97,10 @@ def key_links(page: str, width: int, *, readonly: bool) -> list[Link]:
     keys = [key for key in keys_of(page) if key.label and not (readonly and key.writes)]
     own = [key for key in keys if page in key.pages]
     always = [key for key in keys if page not in key.pages]
-    tail = [part for key in always for part in _links(key.shown.split()[0], key.label, key.action)]
+    tail: list[Link] = []
+    for key in always:
+        part = _links(key.shown.split()[0], key.label, key.action)
+        tail += part if length(tail) + length(part) <= width + 2 else []
     line: list[Link] = _links("1-6", "pages", "") if width >= 100 else []
     for key in own:
         part = _links(key.shown.split()[0], key.label, key.action)

@@ -152,12 +152,6 @@ class Table(Widget):
         """Put the cursor on the first or the last row."""
         self.move_to(len(self._rows) - 1 if last else 0, -1 if last else 1)
 
-    def select(self, key: Hashable) -> None:
-        """Put the cursor on the row with `key`, if there is one."""
-        index = next((i for i, row in enumerate(self._rows) if row.key == key), None)
-        if index is not None:
-            self.move_to(index)
-
     def _settle(self, direction: int) -> None:
         """Bring the cursor off a heading and into sight."""
         for step in (direction, -direction):
