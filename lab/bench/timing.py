@@ -68,7 +68,7 @@ def train_speed(loaded: Loaded, seconds: float) -> float | None:
     if not rows:
         return None
     with tempfile.TemporaryDirectory(prefix="lab-speed-") as folder:
-        settings = trainer_settings(loaded.profile, loaded.recipe, folder, 1)
+        settings = trainer_settings(loaded.profile, loaded.recipe, folder, loaded.prepared)
         trainer = LabTrainer(loaded.model, settings, loaded.recipe, loaded.tokenizer, rows, rows, [])
 
     def step(count: int) -> None:

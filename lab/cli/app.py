@@ -10,6 +10,7 @@ import typer
 
 import lab
 from lab.cli import bench, compare, demo, doctor, evaluate, fetch, plan, profiles, runs, study, train
+from lab.cli.output import note
 from lab.errors import LabError
 
 app = typer.Typer(
@@ -58,11 +59,15 @@ def run(arguments: list[str]) -> int:
     try:
         app(args=arguments, prog_name="lab")
     except LabError as error:
-        typer.echo(f"lab: {error.problem}\n     {error.remedy}", err=True)
+        note(f"lab: {error.problem}\n     {error.remedy}")
         return error.exit_code
     except BrokenPipeError:  # the reader of a pipe has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+    except OSError as error:  # a file that went away, a folder that may not be written, a full disk
+        problem = f"{error.filename or 'A file'} cannot be used ({error.strerror or error})."
+        note(f"lab: {problem}\n     Check its name, its owner and the disk.")
+        return 1
     except SystemExit as end:
         return end.code if isinstance(end.code, int) else 1
     return 0

@@ -64,7 +64,7 @@ def ascii_only() -> bool:
 
 def samples(
     runs: Runs,
-    rows: Annotated[int, typer.Option("--rows", "-n", help="How many.")] = 3,
+    rows: Annotated[int, typer.Option("--rows", "-n", min=0, help="How many; 0 for all.")] = 3,
     sort: Annotated[str, typer.Option("--sort", help="index, disagreement or a metric.")] = "index",
     search: Annotated[str, typer.Option("--search", help="Only rows that hold this text.")] = "",
     out: Annotated[Path | None, typer.Option("--out", "-o", help="Write to a file.")] = None,

@@ -14,7 +14,7 @@ from lab.runs.reader import Tail
 from lab.runs.state import LIVE, read_state
 from lab.runs.store import RunInfo, read_run
 from lab.series.eta import eta_seconds, tokens_per_second
-from lab.text import clip, duration, number, short_count
+from lab.text import clip, duration, number, sanitize, short_count
 
 POLL_SECONDS = 0.5
 QUIET_SECONDS = 15.0
@@ -42,7 +42,7 @@ class Follower:
         parts = [self.run.id, name, detail]
         if name == "training" and history.steps:
             parts += self._training(int(str(state.get("total_steps") or 0)))
-        return "  ".join(part for part in parts if part)
+        return "  ".join(sanitize(part, newlines=False) for part in parts if part)
 
     def _training(self, total: int) -> list[str]:
         history = self.history
@@ -55,7 +55,7 @@ class Follower:
 
 
 def follow(runs: Sequence[RunPaths]) -> list[RunInfo]:
-    """Show the progress of `runs`, one after the other, until all have ended; Ctrl-C leaves them running.
+    """Show the progress of whichever of `runs` is worked on, until all have ended; Ctrl-C leaves them running.
 
     Returns:
         The runs as they ended.
@@ -64,29 +64,21 @@ def follow(runs: Sequence[RunPaths]) -> list[RunInfo]:
         typer.Exit: the user detached.
     """
     try:
-        for run in runs:
-            _follow_one(run)
+        _follow([Follower(run) for run in runs])
     except KeyboardInterrupt:
         _clear()
-        names = " ".join(run.id for run in runs if (read_run(run) or _gone()).state in LIVE)
-        typer.echo(f"Detached; the work goes on: {names or 'nothing, all had ended'}", err=True)
+        live = [run.id for run in runs if read_state(run).get("state") in LIVE]
+        typer.echo(f"Detached; the work goes on: {' '.join(live) or 'nothing, all had ended'}", err=True)
         typer.echo("Look again with `lab runs watch`, stop with `lab runs stop`.", err=True)
         raise typer.Exit(0) from None
     return [info for run in runs if (info := read_run(run)) is not None]
 
 
-def _gone() -> RunInfo:
-    from lab.errors import NotFoundError
-
-    raise NotFoundError("The run's folder is gone.", "Somebody deleted it.")
-
-
-def _follow_one(run: RunPaths) -> None:
-    follower = Follower(run)
+def _follow(followers: list[Follower]) -> None:
     moving = sys.stderr.isatty()
     said, when = "", 0.0
-    while True:
-        state = read_state(run)
+    while live := [(f, s) for f in followers if (s := read_state(f.run)).get("state") in LIVE]:
+        follower, state = next((pair for pair in live if pair[1].get("state") != "queued"), live[0])
         follower.update()
         line = follower.line(state)
         if moving:
@@ -94,14 +86,13 @@ def _follow_one(run: RunPaths) -> None:
         elif line != said and (_phase(line) != _phase(said) or time.monotonic() - when >= QUIET_SECONDS):
             typer.echo(line, err=True)
             said, when = line, time.monotonic()
-        if state.get("state") not in LIVE:
-            _clear()
-            return
         time.sleep(POLL_SECONDS)
+    _clear()
 
 
 def _phase(line: str) -> str:
-    return line.split("  ")[1] if line.count("  ") else line
+    """Return what a line begins with, the run and its phase: a change of it is said at once."""
+    return "  ".join(line.split("  ")[:2])
 
 
 def _show(line: str) -> None:
@@ -122,4 +113,4 @@ def describe_end(info: RunInfo) -> str:
     tail = f": {reason} {remedy}".rstrip() if reason else ""
     if info.state == "lost":
         tail = f": its worker is gone. Go on with `lab runs resume {info.id}`."
-    return f"{info.id} {info.state}{tail}"
+    return sanitize(f"{info.id} {info.state}{tail}", newlines=False)

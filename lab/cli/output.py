@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import sys
 from collections.abc import Sequence
@@ -10,33 +11,37 @@ from typing import Any
 import typer
 
 from lab.jsonio import dumps
-from lab.text import clip, display_width, pad
+from lab.text import clip, display_width, pad, sanitize
+
+# What JSON lets stand as it is and a terminal would obey or hide, and lone surrogates, which no stream can encode.
+_UNPRINTABLE = re.compile("[\x7f-\x9f\u200b\u200e\u200f\u202a-\u202e\u2060-\u2069\ufeff\ud800-\udfff]")
 
 
 def print_json(value: Any) -> None:
-    typer.echo(dumps(value, indent=2))
+    """Print a value as JSON that is safe to look at: control characters stand as escapes, parsers read the same."""
+    typer.echo(_UNPRINTABLE.sub(lambda match: f"\\u{ord(match[0]):04x}", dumps(value, indent=2)))
 
 
 def width() -> int:
-    """Return the terminal's columns; a pipe gets room for whole lines."""
-    return shutil.get_terminal_size((100, 24)).columns if sys.stdout.isatty() else 160
+    """Return the terminal's columns (or $COLUMNS); a pipe gets room for whole lines."""
+    return shutil.get_terminal_size((100 if sys.stdout.isatty() else 160, 24)).columns
 
 
 def columns(header: Sequence[str], rows: Sequence[Sequence[str]], *, right: Sequence[int] = ()) -> str:
-    """Return rows as aligned columns under `header`; the last column is cut to what the terminal leaves.
+    """Return rows as aligned columns under `header`, cleaned; the last column is cut to what the terminal leaves.
 
     Args:
         right: indices of columns that are aligned right.
     """
-    every = [header, *rows]
+    every = [[sanitize(cell, newlines=False) for cell in row] for row in (header, *rows)]
     widths = [max(display_width(row[i]) for row in every) for i in range(len(header))]
     lines = ("  ".join(pad(cell, widths[i], right=i in right) for i, cell in enumerate(row)).rstrip() for row in every)
     return "\n".join(clip(line, width()) for line in lines)
 
 
 def note(text: str) -> None:
-    """Say something beside the result, on stderr."""
-    typer.echo(text, err=True)
+    """Say something beside the result, on stderr, cleaned."""
+    typer.echo(sanitize(text), err=True)
 
 
 def confirm(question: str, *, yes: bool) -> None:

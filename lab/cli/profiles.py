@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -70,30 +72,49 @@ def new(
     name: Annotated[str, typer.Argument(help="Name of the new profile; it becomes profiles/NAME.toml.")],
     parent: Annotated[str, typer.Option("--from", help="Profile to start from.")] = "demo-lora",
     sets: Sets = None,
+    json: Json = False,
 ) -> None:
     """Write a profile that extends another, with the values given by --set."""
     import re
 
     import tomlkit
 
+    from lab import atomic
     from lab.errors import UsageError
-    from lab.profile.load import load_profile, parse_assignment
+    from lab.profile.load import find_profile, load_profile
 
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", name):
         raise UsageError(f"{name!r} is no name for a profile.", "Use letters, digits, '.', '_' and '-'.")
+    if name == parent:
+        raise UsageError(f"{name} would extend itself.", "Choose another name.")
     path = Path("profiles") / f"{name}.toml"
     if path.exists():
         raise UsageError(f"{path} is there already.", "Choose another name, or edit that file.")
-    load_profile(parent, sets or [])
+    resolved = load_profile(parent, sets or [])
+    if parent.endswith(".toml"):  # a path counts from the file that names it
+        parent = os.path.relpath(find_profile(parent), path.parent)
     document = tomlkit.document()
-    document["extends"] = parent
-    document["description"] = ""
-    for key, value in (parse_assignment(text) for text in sets or []):
-        *tables, last = key.split(".")
-        table = document
-        for part in tables:
-            table = table.setdefault(part, tomlkit.table())
-        table[last] = value
+    document.update({"extends": parent, "description": "", **_own_values(resolved.tree, sets or [])})
     path.parent.mkdir(exist_ok=True)
-    path.write_text(tomlkit.dumps(document), encoding="utf-8")
-    note(f"Wrote {path}; look at it with `lab profiles show {name}`.")
+    atomic.write_text(path, tomlkit.dumps(document))
+    if json:
+        print_json({"name": name, "file": str(path)})
+    else:
+        note(f"Wrote {path}; look at it with `lab profiles show {name}`.")
+
+
+def _own_values(tree: dict[str, Any], sets: Sequence[str]) -> dict[str, Any]:
+    """Return what `sets` changed as a tree; an array that one of them reaches into is given whole, as files need it."""
+    from lab.profile.load import parse_assignment
+
+    own: dict[str, Any] = {}
+    for key, _ in map(parse_assignment, sets):
+        source, target = tree, own
+        for part in key.split(".")[:-1]:
+            if not isinstance(source[part], dict):
+                break
+            source, target = source[part], target.setdefault(part, {})
+        else:
+            part = key.rpartition(".")[2]
+        target[part] = source[part]
+    return own

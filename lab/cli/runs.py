@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from lab.cli.options import Json, Run, Sets, Yes
-from lab.cli.output import columns, confirm, note, print_json
+from lab.cli import deletion
+from lab.cli.options import Json, Query, Run, Sets
+from lab.cli.output import columns, note, print_json
 
 if TYPE_CHECKING:
     from lab.runs.store import RunInfo
 
 app = typer.Typer(help="Runs: list, show, watch, logs, stop, resume, label, rm, prune, diff.", no_args_is_help=True)
-Query = Annotated[str, typer.Option("--query", "-q", help="Filter: 'method=qlora loss<1.2 tag:alpaca'.")]
 
 
 @app.command("list")
@@ -63,20 +63,22 @@ def show(run: Run, json: Json = False) -> None:
 
 
 def _facts(info: RunInfo) -> list[str]:
+    from lab.jsonio import as_float
     from lab.launching.stop import usable_weights
-    from lab.text import byte_size, duration, number
+    from lab.text import byte_size, duration, number, sanitize
 
-    cost = info.summary.get("cost") or {}
+    cost = {key: as_float(value) for key, value in (info.summary.get("cost") or {}).items()}
+    metrics = {key: as_float(value) for key, value in (info.summary.get("metrics") or {}).items()}
     weights = usable_weights(info.run)
     facts = {
         "state": f"{info.state}  {info.detail}".rstrip(),
         "profile": f"{info.text('profile')} ({info.text('method')})",
         "model": info.text("model"),
-        "created": time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(float(info.record.get("created") or 0))),
+        "created": time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(as_float(info.record.get("created")) or 0)),
         "device": info.text("device") or "-",
         "steps": f"{info.record.get('step', 0)} of {info.record.get('total_steps') or '-'}, "
         f"attempt {info.record.get('attempt', 1)}",
-        "metrics": "  ".join(f"{k} {number(v)}" for k, v in (info.summary.get("metrics") or {}).items()) or "-",
+        "metrics": "  ".join(f"{key} {number(value)}" for key, value in metrics.items()) or "-",
         "training": f"{duration(cost.get('train_seconds'))}  peak {byte_size(cost.get('peak_memory_bytes'))}"
         f"  energy {number(cost.get('energy_wh'), 2)} Wh",
         "weights": str(weights) if weights else "-",
@@ -85,7 +87,7 @@ def _facts(info: RunInfo) -> list[str]:
     end = info.record.get("end") or {}
     if end.get("remedy"):
         facts["remedy"] = str(end["remedy"])
-    return [info.id, *(f"  {key:<9} {value}" for key, value in facts.items())]
+    return [info.id, *(f"  {key:<9} {sanitize(value, newlines=False)}" for key, value in facts.items())]
 
 
 @app.command()
@@ -104,7 +106,7 @@ def watch(run: Annotated[str, typer.Argument(metavar="RUN")] = "latest", json: J
 @app.command()
 def logs(
     run: Annotated[str, typer.Argument(metavar="RUN")] = "latest",
-    lines: Annotated[int, typer.Option("--lines", "-n", help="The last lines; 0 for all.")] = 50,
+    lines: Annotated[int, typer.Option("--lines", "-n", min=0, help="The last lines; 0 for all.")] = 50,
     json: Json = False,
 ) -> None:
     """Print the end of a run's worker.log, cleaned."""
@@ -124,7 +126,7 @@ def logs(
 def stop(
     run: Run,
     force: Annotated[bool, typer.Option("--force", help="Signals, if it does not end when asked.")] = False,
-    wait: Annotated[float, typer.Option("--wait", help="Seconds to finish the step and save.")] = 30.0,
+    wait: Annotated[float, typer.Option("--wait", min=0.0, help="Seconds to finish the step and save.")] = 30.0,
     json: Json = False,
 ) -> None:
     """Ask a run to finish its step, save and end."""
@@ -181,15 +183,17 @@ def label(
 
     from lab.runs.labels import read_labels, write_labels
     from lab.runs.store import find_run
+    from lab.text import sanitize
 
     info = find_run(run)
     old = read_labels(info.run)
-    tags = tuple(dict.fromkeys(t for t in (*old.tags, *(tag or ())) if t not in (untag or ())))
+    added = (sanitize(one, newlines=False).strip() for one in tag or ())
+    tags = tuple(dict.fromkeys(one for one in (*old.tags, *added) if one not in (untag or ())))
     labels = replace(
         old,
         tags=tags,
-        name=old.name if name is None else name,
-        notes=old.notes if notes is None else notes,
+        name=old.name if name is None else sanitize(name, newlines=False).strip(),
+        notes=old.notes if notes is None else sanitize(notes),
         archived=old.archived if archive is None else archive,
     )
     write_labels(info.run, labels)
@@ -197,64 +201,8 @@ def label(
         print_json(asdict(labels))
 
 
-@app.command()
-def rm(run: Run, yes: Yes = False, json: Json = False) -> None:
-    """Delete a run with its weights, events and answers."""
-    from lab.runs.store import delete_run, find_run
-
-    info = find_run(run)
-    confirm(f"Delete {info.id} ({info.state})?", yes=yes)
-    delete_run(info)
-    if json:
-        print_json({"deleted": [info.id]})
-    else:
-        typer.echo(f"Deleted {info.id}")
-
-
-@app.command()
-def prune(
-    query: Query = "",
-    checkpoints: Annotated[bool, typer.Option("--checkpoints", help="Checkpoints of completed runs only.")] = False,
-    yes: Yes = False,
-    json: Json = False,
-) -> None:
-    """Free space: delete failed, stopped and lost runs, or what --query names, or checkpoints alone."""
-    from lab.compare.filters import parse_query
-    from lab.runs.state import ENDED, RESUMABLE
-    from lab.runs.store import list_runs
-
-    keep = parse_query(query)
-    states = ("completed",) if checkpoints else ENDED if query else RESUMABLE
-    chosen = [info for info in list_runs() if info.state in states and keep(info)]
-    if checkpoints:
-        chosen = [info for info in chosen if info.run.checkpoints.is_dir()]
-    if not chosen:
-        note("There is nothing to delete.")
-    else:
-        what = "the checkpoints of " if checkpoints else ""
-        confirm(f"Delete {what}{', '.join(info.id for info in chosen)}?", yes=yes)
-    freed = sum(_delete(info, checkpoints=checkpoints) for info in chosen)
-    if json:
-        print_json({"deleted": [info.id for info in chosen], "freed_bytes": freed})
-    elif chosen:
-        from lab.text import byte_size
-
-        typer.echo(f"Freed {byte_size(freed)}")
-
-
-def _delete(info: RunInfo, *, checkpoints: bool) -> int:
-    """Delete a run or its checkpoints; return the bytes that this freed."""
-    import shutil
-
-    from lab.runs.store import delete_run
-
-    folder = info.run.checkpoints if checkpoints else info.run.folder
-    size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
-    if checkpoints:
-        shutil.rmtree(folder)
-    else:
-        delete_run(info)
-    return size
+app.command()(deletion.rm)
+app.command()(deletion.prune)
 
 
 @app.command()

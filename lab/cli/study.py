@@ -33,6 +33,7 @@ def list_(json: Json = False) -> None:
 def plan(study: Name, sets: Sets = None, json: Json = False) -> None:
     """Show the rows of a study, checked, and which of them are done. Loads and downloads nothing."""
     from lab.profile.study import load_study
+    from lab.text import sanitize
 
     found = load_study(study, tuple(sets or ()))
     done = done_rows(found)
@@ -50,7 +51,7 @@ def plan(study: Name, sets: Sets = None, json: Json = False) -> None:
     if json:
         print_json({"study": found.name, "axes": list(found.axes), "rows": rows})
         return
-    typer.echo(found.description)
+    typer.echo(sanitize(found.description))
     header = ("row", "method", "profile", "model", "done")
     typer.echo(columns(header, [tuple(str(r[key] or "-") for key in header) for r in rows]))
 

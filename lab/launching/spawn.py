@@ -24,6 +24,8 @@ from lab.text import byte_size
 # -P keeps the working folder off the module path: a user's evaluate.py beside the data would hide the library.
 WORKER = ("-P", "-m", "lab.training.worker")
 FREE_BYTES = 200_000_000
+COMMAND = "LAB_COMMAND"
+"""Variable in which a worker finds the command line that started it, as a JSON list."""
 
 
 def check_space(folder: Path) -> None:
@@ -61,7 +63,8 @@ def spawn(
     Raises:
         LabError: the process could not be started; nothing of it is left.
     """
-    inherited = {**os.environ, **(environment or {}), "PYTHONUNBUFFERED": "1"}
+    words = json.dumps([Path(sys.argv[0]).name, *sys.argv[1:]])
+    inherited = {**os.environ, COMMAND: words, **(environment or {}), "PYTHONUNBUFFERED": "1"}
     try:
         with os.fdopen(os.open(run.log, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600), "ab") as log:
             worker = subprocess.Popen(

@@ -20,7 +20,7 @@ from lab.runs.reader import read_json
 from lab.runs.writer import RunWriter
 from lab.training.callbacks import RunCallback
 from lab.training.memory import reserved_bytes, start_peak
-from lab.training.recipe import Recipe, steps_in
+from lab.training.recipe import Recipe
 from lab.training.stopping import StopWish
 from lab.training.trainer import LabTrainer, trainer_settings
 
@@ -46,7 +46,7 @@ def fit(
     checkpoint = newest_checkpoint(run)
     kind, memory = start_peak(recipe.device.value)
     callback = RunCallback(writer, stop, memory)
-    settings = trainer_settings(profile, recipe, str(run.checkpoints), steps_in(profile, len(prepared.train)))
+    settings = trainer_settings(profile, recipe, str(run.checkpoints), prepared)
     trainer = LabTrainer(model, settings, recipe, tokenizer, prepared.train, prepared.validation, [callback])
     callback.trainer = trainer
     _announce(writer, checkpoint)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import json
 import os
-import sys
 from dataclasses import dataclass
 
 import datasets
@@ -14,6 +14,7 @@ from lab import atomic
 from lab.data.prepare import Prepared, prepare
 from lab.evaluation.run import Subject, evaluate
 from lab.launching.devices import Device
+from lab.launching.spawn import COMMAND
 from lab.modeling.hardware import Hardware, detect
 from lab.modeling.load import (
     load_base,
@@ -72,7 +73,9 @@ class Session:
         sharable = can_share(load_config(source, trust_remote_code=profile.model.trust_remote_code))
         recipe = kept_recipe(run) or decide(profile, hardware, lengths, sharable=sharable)
         atomic.write_json(run.recipe, recipe.as_json())
-        atomic.write_json(run.environment, describe(hardware, recipe, source, sys.argv))
+        atomic.write_json(
+            run.environment, describe(hardware, recipe, source, json.loads(os.environ.get(COMMAND, "[]")))
+        )
         writer.phase("starting", "loading weights")
         model = load_base(
             source,

@@ -17,11 +17,12 @@ from transformers import PreTrainedTokenizerBase, PrinterCallback, TrainerCallba
 from trl import SFTConfig, SFTTrainer
 
 from lab.data.masks import Encoded
+from lab.data.prepare import Prepared
 from lab.modeling.load import torch_dtype
 from lab.modeling.loss import IGNORED, supervised_nll, supervised_prefix
 from lab.modeling.methods import cast_trainable
 from lab.profile.schema import Profile
-from lab.training.recipe import Recipe
+from lab.training.recipe import Recipe, steps_in
 from lab.training.sampler import StepSampler
 
 
@@ -69,9 +70,11 @@ class Collator:
         return supervised_prefix([row["input_ids"] for row in rows], [row["labels"] for row in rows])
 
 
-def trainer_settings(profile: Profile, recipe: Recipe, folder: str, total_steps: int) -> SFTConfig:
+def trainer_settings(profile: Profile, recipe: Recipe, folder: str, prepared: Prepared) -> SFTConfig:
     """Return TRL's configuration: everything that would write, report or pick on its own account is off."""
     train = profile.train
+    total_steps = steps_in(profile, len(prepared.train))
+    eval_every = train.eval_every if prepared.validation else 0
     checkpointing = recipe.checkpointing.value != "off"
     return SFTConfig(
         output_dir=folder,
@@ -97,8 +100,8 @@ def trainer_settings(profile: Profile, recipe: Recipe, folder: str, total_steps:
         save_strategy="steps" if train.save_every else "no",
         save_steps=train.save_every or 1,
         save_total_limit=2,
-        eval_strategy="steps" if train.eval_every else "no",
-        eval_steps=train.eval_every or 1,
+        eval_strategy="steps" if eval_every else "no",
+        eval_steps=eval_every or 1,
         report_to="none",
         disable_tqdm=True,
         dataset_kwargs={"skip_prepare_dataset": True},

@@ -1,0 +1,86 @@
+"""The command line in this process, in a home of its own where no worker can start."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lab.cli.app import run
+from lab.launching import jobs, local, resume
+
+
+@dataclass(frozen=True)
+class Said:
+    """How one command line ended, and what it wrote."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.out)
+
+    def refused(self, code: int, *words: str) -> None:
+        """Check that it ended in two sentences on stderr, with `words` in them, and left stdout alone."""
+        assert self.code == code, self
+        problem, remedy = self.err.splitlines()[-2:]
+        assert problem.startswith("lab: "), self.err
+        assert remedy.startswith("     "), self.err
+        assert remedy.strip()[-1] in ".?", self.err
+        assert self.out == ""
+        for word in words:
+            assert word in self.err
+
+
+Lab = Callable[..., Said]
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Return a `$LAB_HOME` that does not exist yet; the working folder beside it is empty."""
+    work = tmp_path / "work"
+    work.mkdir()
+    for name, folder in (("LAB_HOME", "home"), ("LAB_DEVICE_LOCKS", "locks"), ("XDG_CACHE_HOME", "cache")):
+        monkeypatch.setenv(name, str(tmp_path / folder))
+    monkeypatch.delenv("LAB_PROFILES", raising=False)
+    monkeypatch.chdir(work)
+    return tmp_path / "home"
+
+
+@pytest.fixture
+def spawned(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Return the ids of the runs whose workers would have been started."""
+    ids: list[str] = []
+    for module in (local, resume, jobs):
+        monkeypatch.setattr(module, "spawn", lambda run, handle, **options: ids.append(run.id))
+    return ids
+
+
+@pytest.fixture
+def lab(home: Path, spawned: list[str], capsys: pytest.CaptureFixture[str]) -> Lab:
+    """Return a function that runs `lab ARGUMENTS`."""
+
+    def call(*arguments: str) -> Said:
+        capsys.readouterr()
+        code = run([str(argument) for argument in arguments])
+        written = capsys.readouterr()
+        return Said(code, written.out, written.err)
+
+    return call
+
+
+@pytest.fixture
+def nothing_started(home: Path, spawned: list[str]) -> Callable[[], None]:
+    """Return a check that no worker was started and no run folder is left."""
+
+    def check() -> None:
+        assert spawned == []
+        assert not list(home.glob("runs/*"))
+
+    return check

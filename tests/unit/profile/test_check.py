@@ -1,0 +1,138 @@
+"""What a profile may not say, and how it is told so."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lab.errors import ProfileError
+from lab.profile.check import validate
+from lab.profile.load import load_profile
+
+Write = Callable[[str, str], Path]
+
+
+def tree(**sections: Any) -> dict[str, Any]:
+    return {"data": {"source": [{"name": "bundled:helpdesk"}]}, **sections}
+
+
+def refusal(wrong: dict[str, Any]) -> str:
+    with pytest.raises(ProfileError) as caught:
+        validate(wrong, {})
+    assert caught.value.exit_code == 2
+    return str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "key", "hint"),
+    [
+        (tree(trian={}), "trian", "train"),
+        (tree(train={"lerning_rate": 1e-3}), "train.lerning_rate", "learning_rate"),
+        (tree(method={"alfa": 3}), "method.alfa", "alpha"),
+        ({"data": {"source": [{"name": "x", "nmae": "y"}]}}, "data.source.0.nmae", "name"),
+        (tree(evaluate={"task": [{"name": "x", "row": 1}]}), "evaluate.task.0.row", "rows"),
+    ],
+)
+def test_an_unknown_key_names_the_closest(wrong: dict[str, Any], key: str, hint: str) -> None:
+    message = refusal(wrong)
+    assert f"{key} is not a key" in message
+    assert f"Did you mean '{hint}'?" in message
+    assert "known keys there: " in message
+
+
+@pytest.mark.parametrize(
+    ("section", "key", "value"),
+    [
+        ("train", "seed", "1"),
+        ("train", "seed", 1.5),
+        ("train", "seed", True),
+        ("train", "epochs", "many"),
+        ("model", "double_quant", 1),
+        ("model", "name", 3),
+        ("evaluate", "metrics", "bleu"),
+        ("method", "target_modules", 3),
+        ("model", "revision", None),
+    ],
+)
+def test_a_wrong_type_is_refused_not_converted(section: str, key: str, value: object) -> None:
+    message = refusal(tree(**{section: {key: value}}))
+    assert f"{section}.{key} = {value!r} should" in message
+    assert f"--set {section}.{key}=" in message
+
+
+@pytest.mark.parametrize(
+    ("section", "key", "value"),
+    [
+        ("method", "rank", 0),
+        ("method", "rank", 5000),
+        ("method", "dropout", 1.0),
+        ("method", "dropout", -0.1),
+        ("train", "learning_rate", 0.0),
+        ("train", "learning_rate", 2.0),
+        ("train", "learning_rate", float("nan")),
+        ("train", "epochs", 0.0),
+        ("train", "examples_per_step", 0),
+        ("train", "micro_batch", -1),
+        ("train", "checkpointing", "every-0"),
+        ("evaluate", "top_p", 0.0),
+        ("evaluate", "temperature", -1.0),
+        ("model", "name", ""),
+        ("method", "target_modules", []),
+        ("method", "target_modules", "everything"),
+    ],
+)
+def test_a_value_out_of_range_is_refused(section: str, key: str, value: object) -> None:
+    message = refusal(tree(**{section: {key: value}}))
+    assert f"{section}.{key} = {value!r} should" in message
+
+
+def test_a_misspelt_choice_names_the_closest() -> None:
+    message = refusal(tree(method={"kind": "qlroa"}))
+    assert "method.kind = 'qlroa' should be" in message
+    assert "Did you mean 'qlora'?" in message
+
+
+def test_missing_names_and_missing_data() -> None:
+    assert refusal({"data": {"source": [{"train": 3}]}}).startswith("data.source.0.name is missing.")
+    assert refusal({}).startswith("The profile names no data.")
+    assert "[[data.source]]" in refusal({"data": {"source": []}})
+
+
+@pytest.mark.parametrize(
+    ("text", "place"),
+    [
+        ("[train]\nseed = 1\nlerning_rate = 1\n", "mine.toml:3"),
+        ('[train]\nseed = "x"\n', "mine.toml:2"),
+        ('[[data.source]]\nname = "a"\n[[data.source]]\nname = "b"\ntrain = -1\n', "mine.toml:5"),
+        ('[method]\ntarget_modules = [\n  "q_proj",\n  3,\n]\n', "mine.toml:2"),
+    ],
+)
+def test_the_message_names_file_and_line(write: Write, text: str, place: str) -> None:
+    write("mine", text)
+    with pytest.raises(ProfileError, match=place):
+        load_profile("mine")
+
+
+def test_a_wrong_flag_names_no_file(write: Write) -> None:
+    write("mine", '[train]\nseed = 1\n[[data.source]]\nname = "a"\n')
+    with pytest.raises(ProfileError) as caught:
+        load_profile("mine", ["train.seed=x"])
+    assert "mine.toml" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        tree(**{"\x1b[31mkey": 1}),
+        tree(train={"seed\x9b1m\u202e": 1}),
+        tree(train={"seed": "\x1b]0;title\x07"}),
+        tree(method={"target_modules": "\x1b[2J" + "x" * 5000}),
+    ],
+)
+def test_messages_hold_nothing_that_commands_a_terminal(wrong: dict[str, Any]) -> None:
+    message = refusal(wrong)
+    assert message.isprintable(), ascii(message)
+    assert len(message) < 500
