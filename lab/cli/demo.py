@@ -10,8 +10,9 @@ from lab.cli.options import Json
 from lab.cli.output import note
 
 QUICK = (
-    "data.source.0.train=200",
+    "data.source.0.train=112",
     "data.source.0.validation=0",
+    "train.examples_per_step=2",
     "train.learning_rate=2e-3",
     "evaluate.rows=40",
 )

@@ -42,14 +42,19 @@ def evaluate(
 def _rescore(info: RunInfo) -> None:
     """Compute `metrics.json` of each finished evaluation anew from its answers; the cost of answering stays."""
     from lab import atomic
+    from lab.errors import NotFoundError
+    from lab.profile.load import load_profile
     from lab.runs.paths import evaluations
     from lab.runs.reader import read_all, read_json
     from lab.scoring.answers import answers_from_rows
     from lab.scoring.score import score
 
-    for paths in evaluations(info.run):
+    done = [(paths, answers_from_rows(read_all(paths.generations))) for paths in evaluations(info.run)]
+    if not done or not all(answers for _, answers in done):
+        raise NotFoundError(f"{info.id} has no answers to score.", f"Generate them: `lab eval {info.id}`.")
+    for paths, answers in done:
         old = read_json(paths.metrics) or {}
         names = [*old.get("metrics", {}), *old.get("absent", {})]
-        fresh = score(answers_from_rows(read_all(paths.generations)), names)
+        fresh = score(answers, names or load_profile(str(info.run.profile)).profile.evaluate.metric_names)
         atomic.write_json(paths.metrics, {**fresh, "cost": old.get("cost")})
         note(f"{info.id}: scored {fresh['rows']} answers again")

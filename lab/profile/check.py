@@ -39,6 +39,7 @@ def _check_together(profile: Profile) -> None:
 
 def _explain(error: ErrorDetails, origins: dict[str, Origin]) -> ProfileError:
     path = ".".join(str(part) for part in error["loc"] if part not in ("str", "list[str]"))
+    path = sanitize(path, newlines=False, limit=80)
     place = next((f" ({o})" for key in _self_and_parents(path) if (o := origins.get(key)) and o.file), "")
     value = sanitize(repr(error.get("input")), newlines=False, limit=80)
     if error["type"] == "extra_forbidden":

@@ -179,9 +179,7 @@ def _assign(tree: dict[str, Any], key: str, value: Any) -> None:
 
 
 def _child(node: Any, part: str, key: str) -> Any:
-    if isinstance(node, list):
-        return node[_index(node, part, key)]
-    child = node.setdefault(part, {})
+    child = node[_index(node, part, key)] if isinstance(node, list) else node.setdefault(part, {})
     if not isinstance(child, dict | list):
         raise ProfileError(f"--set {key} goes through {part!r}, which is a value.", "See `lab profiles show`.")
     return child

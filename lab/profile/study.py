@@ -104,7 +104,7 @@ def load_study(name: str, sets: tuple[str, ...] = ()) -> Study:
         table = StudyFile.model_validate(tree).study
     except ValidationError as error:
         first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"])
+        where = sanitize(".".join(str(part) for part in first["loc"]), newlines=False, limit=80)
         raise ProfileError(
             f"{path.name}: {where}: {first['msg']}.", "See `lab study show demo` for the shape."
         ) from None
@@ -142,8 +142,10 @@ def _seeded(
     """Return the row once for each seed; with several seeds the seed is part of the name."""
     if not seeds:
         return [_row(name, profile, chosen, sets, path)]
-    label = name + ", seed {}" if len(seeds) > 1 else name
-    return [_row(label.format(s), profile, {**chosen, "train.seed": s}, sets, path) for s in seeds]
+    several = len(seeds) > 1
+    return [
+        _row(f"{name}, seed {s}" if several else name, profile, {**chosen, "train.seed": s}, sets, path) for s in seeds
+    ]
 
 
 def _row(name: str, profile: str, chosen: dict[str, Any], sets: tuple[str, ...], path: Path) -> StudyRow:

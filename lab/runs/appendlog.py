@@ -20,6 +20,7 @@ class AppendLog:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self._cut = False
         self._handle = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
         if _torn(path):
             self._write(b"\n")
@@ -33,10 +34,12 @@ class AppendLog:
         self._write(jsonio.dumps(record).encode("utf-8", "replace") + b"\n")
 
     def _write(self, data: bytes) -> None:
+        if self._cut:
+            data = b"\n" + data
         try:
-            written = os.write(self._handle, data)
-            if written < len(data):  # the disk filled up within the line
-                os.write(self._handle, data[written:])
+            while data:  # more than once only where the disk fills up within the line
+                data = data[os.write(self._handle, data) :]
+                self._cut = bool(data)
         except OSError as error:
             if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
                 raise OutOfSpaceError(

@@ -110,7 +110,7 @@ def find_run(text: str, root: Path | None = None) -> RunInfo:
         raise NotFoundError(f"There are no runs in {root or runs_root()}.", "Start one: `lab demo --quick`.")
     if text == "latest":
         return runs[0]
-    exact = [info for info in runs if text in (info.id, info.labels.name)]
+    exact = [info for info in runs if text and text in (info.id, info.labels.name)]
     fitting = exact or [info for info in runs if text and text in info.id]
     if len(fitting) == 1:
         return fitting[0]

@@ -53,6 +53,13 @@ def kill(run: RunPaths) -> None:
     os.kill(who.pid, signal.SIGKILL)
 
 
+def fill(path: Path) -> None:
+    """Write until the disk is full."""
+    with path.open("wb", buffering=0) as file:
+        while True:
+            file.write(b"\0" * 4096)
+
+
 def test_a_run_leaves_all_that_it_promises(whole: RunPaths) -> None:
     state = read_state(whole)
     assert (state["step"], state["total_steps"], state["attempt"]) == (12, 12, 1)
@@ -151,9 +158,7 @@ def test_a_loss_that_is_no_number_fails_with_two_sentences(folder: Path, tmp_pat
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can mount a small disk")
-def test_on_a_full_disk_the_end_is_still_written(
-    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_on_a_full_disk_the_end_is_still_written(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     small = tmp_path / "small"
     small.mkdir()
     mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=210m", "tmpfs", str(small)], check=False)
@@ -163,10 +168,8 @@ def test_on_a_full_disk_the_end_is_still_written(
     try:
         run = start_tiny(folder)
         wait_until(lambda: bool(events(run, "step")))
-        with (small / "ballast").open("wb") as ballast, pytest.raises(OSError, match="space"):
-            while True:
-                ballast.write(b"\0" * 4096)
-                ballast.flush()
+        with pytest.raises(OSError, match="space"):
+            fill(small / "ballast")
         state = wait_ended(run)
         assert state["state"] == "failed"
         assert "space" in state["end"]["reason"].lower()

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
+import typer
 
 from lab.cli.app import run
 from lab.launching import jobs, local, resume
@@ -63,8 +65,9 @@ def spawned(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 
 @pytest.fixture
-def lab(home: Path, spawned: list[str], capsys: pytest.CaptureFixture[str]) -> Lab:
-    """Return a function that runs `lab ARGUMENTS`."""
+def lab(home: Path, spawned: list[str], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Lab:
+    """Return a function that runs `lab ARGUMENTS`; escape sequences come through as they would on a terminal."""
+    monkeypatch.setattr(sys.modules[typer.echo.__module__], "should_strip_ansi", lambda *_: False)
 
     def call(*arguments: str) -> Said:
         capsys.readouterr()

@@ -151,7 +151,7 @@ def test_studies_are_found_by_name_path_or_not(write: Write) -> None:
 
 
 def test_packed_studies_load() -> None:
-    names = [name for name in list_studies() if name != "s"]
+    names = list_studies()
     assert "demo" in names
     for name in names:
         assert len(load_study(name).rows) >= 2
