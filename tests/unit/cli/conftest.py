@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
+import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,8 +14,13 @@ from typing import Any
 import pytest
 import typer
 
-from lab.cli.app import run
+from lab import atomic
+from lab.cli.app import run as run_command
 from lab.launching import jobs, local, resume
+from lab.launching.recorded import write_started
+from lab.profile.load import resolve
+from lab.runs.paths import RunPaths
+from tests.fixtures.folders import START, make_run
 
 
 @dataclass(frozen=True)
@@ -71,7 +78,7 @@ def lab(home: Path, spawned: list[str], capsys: pytest.CaptureFixture[str], monk
 
     def call(*arguments: str) -> Said:
         capsys.readouterr()
-        code = run([str(argument) for argument in arguments])
+        code = run_command([str(argument) for argument in arguments])
         written = capsys.readouterr()
         return Said(code, written.out, written.err)
 
@@ -87,3 +94,37 @@ def nothing_started(home: Path, spawned: list[str]) -> Callable[[], None]:
         assert not list(home.glob("runs/*"))
 
     return check
+
+
+def ended(home: Path, name: str, state: str, **options: Any) -> RunPaths:
+    """Make a run that ended in `state`, or, without an end, is lost; its profile can be resumed."""
+    end = {"type": "end", "t": START + 9, "outcome": state, "reason": "why", "remedy": "mend it"}
+    begun = {"type": "phase", "t": START, "phase": "training"}
+    events = [begun] if state == "lost" else [begun, end]
+    run = make_run(home, name, state="training" if state == "lost" else state, events=events, metrics=None, **options)
+    if state != "lost":
+        atomic.write_json(run.state, {**json.loads(run.state.read_text()), "end": end})
+    tree = {"data": {"source": [{"name": "bundled:helpdesk"}]}, "train": {"epochs": 2.0}}
+    write_started(run, resolve("fake", tree, {}), None)
+    return run
+
+
+@pytest.fixture
+def four(home: Path) -> dict[str, RunPaths]:
+    """Return one run of each end."""
+    return {state: ended(home, state, state) for state in ("completed", "stopped", "failed", "lost")}
+
+
+@pytest.fixture
+def live(home: Path) -> Iterator[RunPaths]:
+    """Return a run whose lock somebody holds."""
+    run = ended(home, "live", "lost")
+    handle = os.open(run.lock, os.O_RDWR | os.O_CREAT)
+    fcntl.flock(handle, fcntl.LOCK_EX)
+    yield run
+    os.close(handle)
+
+
+def content(home: Path) -> dict[str, bytes]:
+    """Return every file of the home with what it holds."""
+    return {str(path.relative_to(home)): path.read_bytes() for path in home.rglob("*") if path.is_file()}

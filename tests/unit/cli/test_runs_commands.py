@@ -1,65 +1,17 @@
-"""`lab runs`: what the commands print, what they refuse, what they delete and what they leave alone."""
+"""`lab runs`: finding, listing, labelling, stopping, resuming: what is printed and what is refused."""
 
 from __future__ import annotations
 
-import fcntl
 import json
-import os
-import unicodedata
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from lab import atomic
-from lab.launching.recorded import read_started, write_started
-from lab.profile.load import resolve
+from lab.launching.recorded import read_started
 from lab.runs.labels import Labels, read_labels
 from lab.runs.paths import RunPaths
-from tests.fixtures.folders import START, make_run
-from tests.unit.cli.conftest import Lab
-
-POISON = "\x1b]0;owned\x07\x1b[31mred\x1b[0m\x9b32m\u202eevil [bold]x[/bold]"
-
-
-def ended(home: Path, name: str, state: str, **options: Any) -> RunPaths:
-    """Make a run that ended in `state`, or, without an end, is lost; its profile can be resumed."""
-    end = {"type": "end", "t": START + 9, "outcome": state, "reason": "why", "remedy": "mend it"}
-    begun = {"type": "phase", "t": START, "phase": "training"}
-    events = [begun] if state == "lost" else [begun, end]
-    run = make_run(home, name, state="training" if state == "lost" else state, events=events, metrics=None, **options)
-    if state != "lost":
-        atomic.write_json(run.state, {**json.loads(run.state.read_text()), "end": end})
-    tree = {"data": {"source": [{"name": "bundled:helpdesk"}]}, "train": {"epochs": 2.0}}
-    write_started(run, resolve("fake", tree, {}), None)
-    return run
-
-
-@pytest.fixture
-def four(home: Path) -> dict[str, RunPaths]:
-    """Return one run of each end."""
-    return {state: ended(home, state, state) for state in ("completed", "stopped", "failed", "lost")}
-
-
-@pytest.fixture
-def live(home: Path) -> Iterator[RunPaths]:
-    """Return a run whose lock somebody holds."""
-    run = ended(home, "live", "lost")
-    handle = os.open(run.lock, os.O_RDWR | os.O_CREAT)
-    fcntl.flock(handle, fcntl.LOCK_EX)
-    yield run
-    os.close(handle)
-
-
-def content(home: Path) -> dict[str, bytes]:
-    """Return every file of the home with what it holds."""
-    return {str(path.relative_to(home)): path.read_bytes() for path in home.rglob("*") if path.is_file()}
-
-
-def left(home: Path) -> set[str]:
-    return {path.name.split("-")[2] for path in (home / "runs").iterdir()}
-
+from tests.fixtures.folders import make_run
+from tests.unit.cli.conftest import Lab, content
 
 # --- finding
 
@@ -239,146 +191,3 @@ def test_others_go_on_in_a_new_attempt(lab: Lab, four: dict[str, RunPaths], spaw
     assert "attempt 2 starts over from step 0" in said.err
     assert spawned == [four[state].id]
     assert read_started(four[state]).values["train.epochs"] == 3.0
-
-
-# --- deleting
-
-
-def test_a_live_run_is_not_deleted(lab: Lab, live: RunPaths, home: Path) -> None:
-    before = content(home)
-    lab("runs", "rm", "live", "--yes").refused(1, "is training", "lab runs stop")
-    said = lab("runs", "prune", "--query", "live", "--yes", "--json")
-    assert said.json == {"deleted": [], "freed_bytes": 0}
-    assert content(home) == before
-
-
-def test_a_run_under_evaluation_is_not_deleted(lab: Lab, home: Path, four: dict[str, RunPaths]) -> None:
-    job = four["failed"].jobs / "one" / "lock"
-    job.parent.mkdir(parents=True)
-    with job.open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        lab("runs", "rm", "failed", "--yes").refused(1, "is being evaluated")
-        said = lab("runs", "prune", "--yes", "--json")
-        assert "Kept: " + four["failed"].id in said.err
-    assert left(home) == {"completed", "failed"}
-    assert lab("runs", "rm", "failed", "--yes").code == 0
-
-
-def test_nothing_is_deleted_unasked(lab: Lab, home: Path, four: dict[str, RunPaths]) -> None:
-    before = content(home)
-    lab("runs", "rm", "failed").refused(2, "no terminal", "Add --yes")
-    lab("runs", "prune").refused(2, "no terminal", "Add --yes")
-    lab("runs", "prune", "--checkpoints", "--query", "nobody")
-    assert content(home) == before
-
-
-@pytest.mark.parametrize("answer", [False, True])
-def test_a_run_resumed_while_the_question_stands_is_kept(
-    lab: Lab, home: Path, four: dict[str, RunPaths], monkeypatch: pytest.MonkeyPatch, answer: bool
-) -> None:
-    handle = os.open(four["failed"].lock, os.O_RDWR | os.O_CREAT)
-
-    def meanwhile(question: str, *, yes: bool) -> None:
-        assert four["failed"].id in question
-        if answer:
-            atomic.write_json(four["failed"].state, {**json.loads(four["failed"].state.read_text()), "state": "queued"})
-            fcntl.flock(handle, fcntl.LOCK_EX)
-
-    monkeypatch.setattr("lab.cli.deletion.confirm", meanwhile)
-    said = lab("runs", "rm", "failed")
-    os.close(handle)
-    assert four["failed"].folder.exists() is answer
-    assert said.code == (1 if answer else 0)
-
-
-def test_rm_deletes_one(lab: Lab, home: Path, four: dict[str, RunPaths]) -> None:
-    assert lab("runs", "rm", "completed", "--yes", "--json").json == {"deleted": [four["completed"].id]}
-    assert left(home) == {"stopped", "failed", "lost"}
-
-
-def test_prune_takes_what_did_not_complete(lab: Lab, home: Path, four: dict[str, RunPaths], live: RunPaths) -> None:
-    size = sum(p.stat().st_size for s in ("stopped", "failed", "lost") for p in four[s].folder.iterdir())
-    said = lab("runs", "prune", "--yes", "--json")
-    assert set(said.json["deleted"]) == {four[state].id for state in ("stopped", "failed", "lost")}
-    assert said.json["freed_bytes"] == size
-    assert left(home) == {"completed", "live"}
-    again = lab("runs", "prune", "--yes")
-    assert (again.code, again.out, again.err) == (0, "", "There is nothing to delete.\n")
-
-
-def test_prune_takes_what_a_query_names(lab: Lab, home: Path, four: dict[str, RunPaths]) -> None:
-    assert lab("runs", "prune", "-q", "state=completed", "--yes").out.startswith("Freed ")
-    assert left(home) == {"stopped", "failed", "lost"}
-
-
-def test_prune_checkpoints_takes_only_those_of_completed_runs(lab: Lab, home: Path, four: dict[str, RunPaths]) -> None:
-    for run in four.values():
-        (run.checkpoints / "checkpoint-4").mkdir(parents=True)
-        (run.checkpoints / "checkpoint-4" / "optimizer.pt").write_bytes(b"x" * 1000)
-    before = content(home)
-    said = lab("runs", "prune", "--checkpoints", "--yes", "--json")
-    assert said.json == {"deleted": [four["completed"].id], "freed_bytes": 1000}
-    gone = f"runs/{four['completed'].id}/checkpoints/checkpoint-4/optimizer.pt"
-    assert content(home) == {name: held for name, held in before.items() if name != gone}
-
-
-# --- poison
-
-
-def printable(text: str) -> bool:
-    """Tell whether nothing in `text` commands a terminal, reorders or hides."""
-    return all(c in "\n\t" or unicodedata.category(c) not in ("Cc", "Cf", "Cs") for c in text)
-
-
-@pytest.fixture
-def poisoned(home: Path) -> RunPaths:
-    """Return a failed run with poison in whatever of it is text."""
-    labels = Labels(name=POISON, tags=(POISON,), notes=POISON, study=POISON, row=POISON)
-    events = [
-        {"type": "phase", "t": START, "phase": "training", "detail": POISON},
-        {"type": "end", "t": START + 9, "outcome": "failed", "reason": POISON, "remedy": POISON},
-    ]
-    run = make_run(home, "lora", events=events, state="failed", labels=labels)
-    record = json.loads(run.state.read_text())
-    texts = dict.fromkeys(("profile", "method", "model", "detail", "device"), POISON)
-    end = {"outcome": "failed", "reason": POISON, "remedy": POISON}
-    atomic.write_json(run.state, record | texts | {"end": end, "summary": {"metrics": {POISON: 0.5}}})
-    run.log.write_text(POISON + "\n")
-    environment = json.loads(run.environment.read_text())
-    atomic.write_json(run.environment, environment | {POISON: POISON})
-    return run
-
-
-@pytest.mark.parametrize(
-    "arguments",
-    [
-        ("runs", "list"),
-        ("runs", "show", "latest"),
-        ("runs", "logs"),
-        ("runs", "watch"),
-        ("runs", "rm", "latest"),
-        ("runs", "stop", "latest"),
-        ("runs", "resume", "latest"),
-        ("runs", "label", "latest"),
-        ("runs", "diff", "latest", "clean"),
-        ("compare", "latest", "clean"),
-        ("samples", "latest"),
-    ],
-)
-@pytest.mark.parametrize("flags", [(), ("--json",)])
-def test_only_printable_text_is_printed(
-    lab: Lab, home: Path, poisoned: RunPaths, arguments: tuple[str, ...], flags: tuple[str, ...]
-) -> None:
-    clean = make_run(home, "clean")
-    atomic.write_json(clean.state, {**json.loads(clean.state.read_text()), "created": START - 1})
-    said = lab(*arguments, *flags)
-    assert printable(said.out), ascii(said.out)
-    assert printable(said.err), ascii(said.err)
-    if flags and said.out:
-        assert said.json
-    assert poisoned.folder.exists()
-
-
-def test_markup_is_shown_as_it_stands(lab: Lab, poisoned: RunPaths) -> None:
-    assert lab("runs", "logs").out == "redevil [bold]x[/bold]\n"
-    assert "redevil [bold]x[/bold]" in lab("runs", "show", "latest").out

@@ -1,0 +1,96 @@
+"""`lab runs rm` and `prune`: what they delete, what they ask first, what they never touch."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+from lab import atomic
+from lab.runs.paths import RunPaths
+from tests.unit.cli.conftest import Lab, content
+
+
+def left(home: Path) -> set[str]:
+    return {path.name.split("-")[2] for path in (home / "runs").iterdir()}
+
+
+def test_a_live_run_is_not_deleted(lab: Lab, live: RunPaths, home: Path) -> None:
+    before = content(home)
+    lab("runs", "rm", "live", "--yes").refused(1, "is training", "lab runs stop")
+    said = lab("runs", "prune", "--query", "live", "--yes", "--json")
+    assert said.json == {"deleted": [], "freed_bytes": 0}
+    assert content(home) == before
+
+
+def test_a_run_under_evaluation_is_not_deleted(lab: Lab, home: Path, four: dict[str, RunPaths]) -> None:
+    job = four["failed"].jobs / "one" / "lock"
+    job.parent.mkdir(parents=True)
+    with job.open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        lab("runs", "rm", "failed", "--yes").refused(1, "is being evaluated")
+        said = lab("runs", "prune", "--yes", "--json")
+        assert "Kept: " + four["failed"].id in said.err
+    assert left(home) == {"completed", "failed"}
+    assert lab("runs", "rm", "failed", "--yes").code == 0
+
+
+def test_nothing_is_deleted_unasked(lab: Lab, home: Path, four: dict[str, RunPaths]) -> None:
+    before = content(home)
+    lab("runs", "rm", "failed").refused(2, "no terminal", "Add --yes")
+    lab("runs", "prune").refused(2, "no terminal", "Add --yes")
+    lab("runs", "prune", "--checkpoints", "--query", "nobody")
+    assert content(home) == before
+
+
+@pytest.mark.parametrize("answer", [False, True])
+def test_a_run_resumed_while_the_question_stands_is_kept(
+    lab: Lab, home: Path, four: dict[str, RunPaths], monkeypatch: pytest.MonkeyPatch, answer: bool
+) -> None:
+    handle = os.open(four["failed"].lock, os.O_RDWR | os.O_CREAT)
+
+    def meanwhile(question: str, *, yes: bool) -> None:
+        assert four["failed"].id in question
+        if answer:
+            atomic.write_json(four["failed"].state, {**json.loads(four["failed"].state.read_text()), "state": "queued"})
+            fcntl.flock(handle, fcntl.LOCK_EX)
+
+    monkeypatch.setattr("lab.cli.deletion.confirm", meanwhile)
+    said = lab("runs", "rm", "failed")
+    os.close(handle)
+    assert four["failed"].folder.exists() is answer
+    assert said.code == (1 if answer else 0)
+
+
+def test_rm_deletes_one(lab: Lab, home: Path, four: dict[str, RunPaths]) -> None:
+    assert lab("runs", "rm", "completed", "--yes", "--json").json == {"deleted": [four["completed"].id]}
+    assert left(home) == {"stopped", "failed", "lost"}
+
+
+def test_prune_takes_what_did_not_complete(lab: Lab, home: Path, four: dict[str, RunPaths], live: RunPaths) -> None:
+    size = sum(p.stat().st_size for s in ("stopped", "failed", "lost") for p in four[s].folder.iterdir())
+    said = lab("runs", "prune", "--yes", "--json")
+    assert set(said.json["deleted"]) == {four[state].id for state in ("stopped", "failed", "lost")}
+    assert said.json["freed_bytes"] == size
+    assert left(home) == {"completed", "live"}
+    again = lab("runs", "prune", "--yes")
+    assert (again.code, again.out, again.err) == (0, "", "There is nothing to delete.\n")
+
+
+def test_prune_takes_what_a_query_names(lab: Lab, home: Path, four: dict[str, RunPaths]) -> None:
+    assert lab("runs", "prune", "-q", "state=completed", "--yes").out.startswith("Freed ")
+    assert left(home) == {"stopped", "failed", "lost"}
+
+
+def test_prune_checkpoints_takes_only_those_of_completed_runs(lab: Lab, home: Path, four: dict[str, RunPaths]) -> None:
+    for run in four.values():
+        (run.checkpoints / "checkpoint-4").mkdir(parents=True)
+        (run.checkpoints / "checkpoint-4" / "optimizer.pt").write_bytes(b"x" * 1000)
+    before = content(home)
+    said = lab("runs", "prune", "--checkpoints", "--yes", "--json")
+    assert said.json == {"deleted": [four["completed"].id], "freed_bytes": 1000}
+    gone = f"runs/{four['completed'].id}/checkpoints/checkpoint-4/optimizer.pt"
+    assert content(home) == {name: held for name, held in before.items() if name != gone}
