@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -14,6 +15,7 @@ from lab.evaluation.perplexity import reference_nll
 from lab.evaluation.spec import artifact_hash, build_spec, chosen_rows
 from lab.home import make_private
 from lab.profile.schema import Profile
+from lab.runs import lock
 from lab.runs.appendlog import AppendLog
 from lab.runs.paths import EvaluationPaths, RunPaths
 from lab.runs.reader import read_all
@@ -58,6 +60,22 @@ def evaluate(
     rows = chosen_rows(prepared.test, profile.evaluate)
     spec = _spec(run, profile, prepared, subject, rows)
     paths = EvaluationPaths(make_private(run.evaluation / spec["hash"]))
+    handle = lock.acquire(paths.folder / "lock")  # two jobs of one spec would write each answer twice
+    try:
+        return _answered(paths, spec, profile, rows, subject, progress, stop_asked)
+    finally:
+        os.close(handle)
+
+
+def _answered(
+    paths: EvaluationPaths,
+    spec: dict[str, Any],
+    profile: Profile,
+    rows: Sequence[TestRow],
+    subject: Subject,
+    progress: Callable[[str], None],
+    stop_asked: Callable[[], bool],
+) -> EvaluationPaths | None:
     atomic.write_json(paths.spec, spec)
     done = {str(record["id"]) for record in read_all(paths.generations)}
     missing = [row for row in rows if row.row.id not in done]

@@ -31,7 +31,9 @@ MetricName = Literal[
 class Section(BaseModel):
     """One table of a profile: unknown keys are refused, values never change type silently, nothing changes later."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, use_attribute_docstrings=True)
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, strict=True, allow_inf_nan=False, use_attribute_docstrings=True
+    )
 
 
 class Model(Section):

@@ -59,14 +59,14 @@ class History:
     last_t: float | None = None
 
     def add(self, record: dict[str, Any]) -> None:
-        """Take in one event; kinds and fields that this version does not know are left alone."""
+        """Take in one event; kinds that this version does not know, and lines without time or step, are left alone."""
         attempt = int(record.get("attempt", 1))
         if attempt > self.attempt and self.last_t is not None:
             _close_phase(self, self.last_t)  # the attempt before was cut off: its phase ends with its last event
         self.attempt = max(self.attempt, attempt)
         self.last_t = as_float(record.get("t")) or self.last_t
         handler = _HANDLERS.get(str(record.get("type")))
-        if handler is not None:
+        if handler is not None and all(isinstance(record.get(key), int | float) for key in ("t", "step")):
             handler(self, record)
 
     @property
@@ -122,7 +122,7 @@ def _eval(history: History, record: dict[str, Any]) -> None:
 
 
 def _resume(history: History, record: dict[str, Any]) -> None:
-    origin = int(record["from_step"])
+    origin = int(record.get("from_step") or 0)
     history.resumes.append(origin)
     keep = next((i for i, step in enumerate(history.steps) if step > origin), len(history.steps))
     for column in (history.steps, history.times, history.step_tokens, history.step_seconds, *history.curves.values()):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -122,6 +123,15 @@ def evaluations(run: RunPaths) -> list[EvaluationPaths]:
 
 
 def complete_checkpoints(run: RunPaths) -> list[Path]:
-    """Return the checkpoint folders that were written to the end (`complete.json` is there), the oldest step first."""
-    found = [p.parent for p in run.checkpoints.glob("checkpoint-*/complete.json")]
+    """Return the checkpoint folders whose files are all there at their full size, the oldest step first."""
+    found = [p.parent for p in run.checkpoints.glob("checkpoint-*/complete.json") if _whole(p)]
     return sorted(found, key=lambda p: int(p.name.rpartition("-")[2]))
+
+
+def _whole(mark: Path) -> bool:
+    """Tell whether the checkpoint that `mark` (its complete.json) completes is as it was written."""
+    try:
+        files: dict[str, int] = json.loads(mark.read_bytes())["files"]
+        return bool(files) and all((mark.parent / name).stat().st_size == size for name, size in files.items())
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return False

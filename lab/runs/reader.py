@@ -42,7 +42,7 @@ class Tail:
     def _parse(self, line: bytes) -> dict[str, Any] | None:
         try:
             record = json.loads(line)
-        except ValueError:
+        except (ValueError, RecursionError):
             record = None
         if not isinstance(record, dict):
             self.skipped += 1

@@ -12,9 +12,10 @@ from typing import Any
 
 from lab.errors import NotFoundError, OutOfSpaceError, RunStateError, UsageError
 from lab.home import runs_root
+from lab.runs import lock
 from lab.runs.labels import Labels, read_labels
 from lab.runs.paths import RunPaths
-from lab.runs.state import ENDED, LIVE, read_state
+from lab.runs.state import LIVE, read_state
 from lab.text import did_you_mean, plural, sanitize
 
 
@@ -127,6 +128,8 @@ def delete_run(info: RunInfo) -> None:
     Raises:
         RunStateError: it is still being worked on.
     """
-    if info.state in LIVE or info.state not in ENDED:
-        raise RunStateError(f"{info.id} is {info.state}.", f"Stop it first: `lab runs stop {info.id}`.")
+    jobs = info.run.jobs.glob("*/lock")
+    if info.state in LIVE or any(lock.is_held(path) for path in (info.run.lock, *jobs)):
+        doing = info.state if info.state in LIVE else "worked on"
+        raise RunStateError(f"{info.id} is {doing}.", f"Stop it first: `lab runs stop {info.id}`.")
     shutil.rmtree(info.run.folder)

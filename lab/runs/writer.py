@@ -35,8 +35,10 @@ class RunWriter:
         self._flushed = 0.0
 
     def _reserve(self) -> None:
+        """Keep room for the end; on a disk that is full already the end takes its chance without it."""
         if not self.run.reserve.exists():
-            self.run.reserve.write_bytes(b"\0" * RESERVE_BYTES)
+            with contextlib.suppress(OSError):
+                self.run.reserve.write_bytes(b"\0" * RESERVE_BYTES)
 
     def emit(self, kind: str, **fields: Any) -> None:
         """Append one event. Raises OutOfSpaceError, after which only `end` can still write."""

@@ -35,8 +35,13 @@ _SECRET = re.compile(
 )
 
 
-def describe(hardware: Hardware, recipe: Recipe, source: ModelSource, argv: Sequence[str]) -> dict[str, Any]:
-    """Return the content of `environment.json`."""
+def describe(name: str, hardware: Hardware, recipe: Recipe, source: ModelSource, argv: Sequence[str]) -> dict[str, Any]:
+    """Return the content of `environment.json`.
+
+    Args:
+        name: the model's name in the profile.
+        argv: the command line that started the run.
+    """
     import psutil
     import torch
 
@@ -58,6 +63,7 @@ def describe(hardware: Hardware, recipe: Recipe, source: ModelSource, argv: Sequ
         "argv": [redact(word) for word in argv],
         "interpreter": sys.implementation.name,
         "model": {
+            "name": name,
             "label": source.label,
             "kind": source.kind,
             "commit": source.commit,

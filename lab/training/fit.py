@@ -43,7 +43,7 @@ def fit(
     Raises:
         TrainingError: the loss is no number.
     """
-    checkpoint = newest_checkpoint(run)
+    checkpoint = next(reversed(complete_checkpoints(run)), None)
     kind, memory = start_peak(recipe.device.value)
     callback = RunCallback(writer, stop, memory)
     settings = trainer_settings(profile, recipe, str(run.checkpoints), prepared)
@@ -55,17 +55,6 @@ def fit(
     save_adapter(run, model, base_reference(profile), writer.step)
     writer.update(facts=writer.state.get("facts", {}) | facts | {"artifact_bytes": folder_bytes(run.adapter)}, now=True)
     return not callback.stopped or writer.step >= trainer.state.max_steps
-
-
-def newest_checkpoint(run: RunPaths) -> Path | None:
-    """Return the newest checkpoint whose files are all there at their full size; broken ones are left alone."""
-    return next((folder for folder in reversed(complete_checkpoints(run)) if _whole(folder)), None)
-
-
-def _whole(folder: Path) -> bool:
-    record: dict[str, Any] = read_json(folder / "complete.json") or {}
-    files = record.get("files") or {}
-    return bool(files) and all((folder / n).is_file() and (folder / n).stat().st_size == s for n, s in files.items())
 
 
 def _announce(writer: RunWriter, checkpoint: Path | None) -> None:

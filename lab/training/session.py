@@ -74,7 +74,8 @@ class Session:
         recipe = kept_recipe(run) or decide(profile, hardware, lengths, sharable=sharable)
         atomic.write_json(run.recipe, recipe.as_json())
         atomic.write_json(
-            run.environment, describe(hardware, recipe, source, json.loads(os.environ.get(COMMAND, "[]")))
+            run.environment,
+            describe(profile.model.name, hardware, recipe, source, json.loads(os.environ.get(COMMAND, "[]"))),
         )
         writer.phase("starting", "loading weights")
         model = load_base(

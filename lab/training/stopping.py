@@ -37,6 +37,10 @@ class StopWish:
             self.save = wish.mode == "save"
         return bool(self.reason)
 
+    def ignore(self) -> None:
+        """Take no more signals: the end is being written."""
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+
     def _terminate(self, number: int, frame: FrameType | None) -> None:
         self.reason = "terminated (SIGTERM)"
         raise Terminated

@@ -46,31 +46,32 @@ def main(arguments: list[str] | None = None) -> int:
     writer = RunWriter(run)
     stop = StopWish(run)
     stop.listen()
-    writer.update(pid=os.getpid(), start_ticks=lock.start_ticks(os.getpid()), now=True)
     with _heartbeat(options.lock_fd):
         return _guarded(run, owner, writer, stop)
 
 
 def _guarded(run: RunPaths, owner: RunPaths, writer: RunWriter, stop: StopWish) -> int:
     """Do the work and write how it ended, whatever happens short of SIGKILL."""
+    outcome, reason, remedy = _outcome(run, owner, writer, stop)
+    stop.ignore()  # a signal that arrives now could only keep the end from being written
+    writer.end(outcome, reason=reason, remedy=remedy)
+    writer.close()
+    return 1 if outcome == "failed" else 0
+
+
+def _outcome(run: RunPaths, owner: RunPaths, writer: RunWriter, stop: StopWish) -> tuple[str, str, str]:
+    """Do the work; return how it ended, why, and what mends it."""
     try:
-        finished = work(run, owner, writer, stop)
+        writer.update(pid=os.getpid(), start_ticks=lock.start_ticks(os.getpid()), now=True)
+        return ("completed", "", "") if work(run, owner, writer, stop) else ("stopped", stop.reason, "")
     except Terminated:
-        writer.end("stopped", reason=stop.reason)
+        return "stopped", stop.reason, ""
     except LabError as error:
         traceback.print_exc()
-        writer.end("failed", reason=error.problem, remedy=error.remedy)
-        return 1
+        return "failed", error.problem, error.remedy
     except BaseException as error:  # noqa: BLE001  the end must be written for any error, and the log shows which
         traceback.print_exc()
-        problem, remedy = explain(error)
-        writer.end("failed", reason=problem, remedy=remedy)
-        return 1
-    else:
-        writer.end("completed" if finished else "stopped", reason="" if finished else stop.reason)
-    finally:
-        writer.close()
-    return 0
+        return "failed", *explain(error)
 
 
 def work(run: RunPaths, owner: RunPaths, writer: RunWriter, stop: StopWish) -> bool:

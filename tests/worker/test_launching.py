@@ -28,6 +28,7 @@ from lab.runs.paths import RunPaths
 from lab.runs.reader import read_all
 from lab.runs.state import read_state
 from lab.runs.store import RunInfo, list_runs, read_run
+from tests.fixtures.folders import complete_checkpoint
 
 FIXTURES = Path(__file__).parents[1] / "fixtures"
 FAKE_WORKER = (str(FIXTURES / "fake_worker.py"),)
@@ -198,7 +199,7 @@ def test_ladder_reaches_sigkill_and_names_what_is_usable() -> None:
     run = begin("deaf")
     checkpoint = run.checkpoints / "checkpoint-20"
     checkpoint.mkdir(parents=True)
-    (checkpoint / "complete.json").write_text("{}")
+    complete_checkpoint(checkpoint)
     lines: list[str] = []
     stopped = stop(info(run), who="somebody", wait=0.05, force=True, grace=0.3, progress=lines.append)
     assert (stopped.rung, stopped.ended, stopped.state, stopped.usable) == ("killed", True, "lost", checkpoint)
@@ -275,7 +276,7 @@ def test_resume_clears_the_wish_to_stop_and_goes_on_from_the_newest_complete_che
         folder = run.checkpoints / f"checkpoint-{step}"
         folder.mkdir(parents=True)
         if step < 200:
-            (folder / "complete.json").write_text("{}")
+            complete_checkpoint(folder)
     resumed = resume(info(run), command=FAKE_WORKER)
     assert resumed.line == "attempt 2 goes on from step 30"
     until(lambda: state(run) == "training")

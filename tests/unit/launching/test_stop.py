@@ -18,6 +18,7 @@ from lab.runs.labels import Labels
 from lab.runs.lock import Holder
 from lab.runs.paths import RunPaths
 from lab.runs.store import RunInfo
+from tests.fixtures.folders import complete_checkpoint
 
 
 @pytest.fixture
@@ -142,6 +143,8 @@ def test_usable_weights(tmp_path: Path, files: list[str], expected: str | None) 
         path = tmp_path / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text("{}")
+        if path.name == "complete.json":
+            complete_checkpoint(path.parent)
     found = usable_weights(RunPaths(tmp_path))
     assert (found.name if found else None) == expected
 
