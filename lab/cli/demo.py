@@ -10,7 +10,7 @@ from lab.cli.options import Json
 from lab.cli.output import note
 
 QUICK = (
-    "data.source.0.train=112",
+    "data.source.0.train=120",
     "data.source.0.validation=0",
     "train.examples_per_step=2",
     "train.learning_rate=2e-3",
