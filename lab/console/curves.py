@@ -104,12 +104,13 @@ class RunCurves:
                 self._other(record)
 
     def _other(self, record: dict[str, Any]) -> None:
+        resumes = len(self.history.resumes)
         try:
             self.history.add(record)
         except (KeyError, TypeError, ValueError, OverflowError):
             self.skipped += 1
             return
-        if record.get("type") == "resume":
+        if len(self.history.resumes) > resumes:
             self._rewind(self.history.resumes[-1])
 
     def _steps(self, records: list[dict[str, Any]]) -> None:
