@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -17,7 +18,7 @@ from lab.profile.schema import Evaluate
 if TYPE_CHECKING:
     from transformers import Cache, PreTrainedModel, PreTrainedTokenizerBase
 
-CPU_BATCH = 32
+CPU_BATCH = 64
 GPU_BATCH = 64
 
 
@@ -67,14 +68,15 @@ class Answerer:
 
         Args:
             prompts: token ids, the generation prompt included.
-            size: prompts a batch.
+            size: most prompts a batch; batches are of like size, since a small last one takes as long as a full one.
         """
         order = sorted(range(len(prompts)), key=lambda i: (-len(prompts[i]), i))
         torch.manual_seed(self.decoding.seed)
-        for start in range(0, len(order), size):
+        even = math.ceil(len(order) / max(1, math.ceil(len(order) / size)))
+        for start in range(0, len(order), max(1, even)):
             if stop_asked():
                 return
-            yield self._batch(prompts, order[start : start + size])
+            yield self._batch(prompts, order[start : start + even])
 
     def first_token_seconds(self, prompts: Sequence[Sequence[int]], repeats: int = 5) -> float | None:
         """Return the median time from one prompt to its first token, in seconds; None without prompts."""
