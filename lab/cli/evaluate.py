@@ -23,7 +23,7 @@ def evaluate(
     from lab.cli.compare import print_table
     from lab.cli.follow import follow
     from lab.cli.launch import report_ends
-    from lab.launching.jobs import start_evaluation
+    from lab.launching.jobs import check_evaluation, start_evaluation
     from lab.runs.store import find_run
 
     infos = [find_run(text) for text in runs]
@@ -31,6 +31,8 @@ def evaluate(
         for info in infos:
             _rescore(info)
     else:
+        for info in infos:
+            check_evaluation(info, sets or [])
         jobs = [start_evaluation(info, sets or []) for info in infos]
         report_ends(follow(jobs))
     if json:
@@ -40,21 +42,12 @@ def evaluate(
 
 
 def _rescore(info: RunInfo) -> None:
-    """Compute `metrics.json` of each finished evaluation anew from its answers; the cost of answering stays."""
-    from lab import atomic
+    """Compute `metrics.json` of each answered evaluation anew from its answers; the cost of answering stays."""
+    from lab.compare.rescore import answered_evaluations, rescore
     from lab.errors import NotFoundError
-    from lab.profile.load import load_profile
-    from lab.runs.paths import evaluations
-    from lab.runs.reader import read_all, read_json
-    from lab.scoring.answers import answers_from_rows
-    from lab.scoring.score import score
 
-    done = [(paths, answers_from_rows(read_all(paths.generations))) for paths in evaluations(info.run)]
-    if not done or not all(answers for _, answers in done):
+    answered = answered_evaluations(info.run)
+    if not answered:
         raise NotFoundError(f"{info.id} has no answers to score.", f"Generate them: `lab eval {info.id}`.")
-    for paths, answers in done:
-        old = read_json(paths.metrics) or {}
-        names = [*old.get("metrics", {}), *old.get("absent", {})]
-        fresh = score(answers, names or load_profile(str(info.run.profile)).profile.evaluate.metric_names)
-        atomic.write_json(paths.metrics, {**fresh, "cost": old.get("cost")})
-        note(f"{info.id}: scored {fresh['rows']} answers again")
+    for paths in answered:
+        note(f"{info.id}: scored {rescore(info.run, paths)} answers again")

@@ -40,6 +40,8 @@ if TYPE_CHECKING:
     from lab.console.acts import Done
 
 TICK_SECONDS = 0.5
+SWITCH_SECONDS = 0.001
+"""How long the thread that reads may keep the interpreter while a key waits for its answer; Python's own is 5 ms."""
 
 
 class LabApp(App[None]):
@@ -239,6 +241,7 @@ def farewell(root: Path) -> str:
 def run(home: Path, *, readonly: bool = False, ascii: bool = False) -> None:  # noqa: A002
     """Open the console on the runs in `home`/runs, and say after it which of them go on."""
     os.environ["LAB_HOME"] = str(home)  # runs that are started from here belong there
+    sys.setswitchinterval(SWITCH_SECONDS)
     plain = ascii or "utf" not in (sys.stdout.encoding or "").lower()
     LabApp(home, readonly=readonly, plain=plain).run()
     sys.stdout.write(farewell(home / "runs"))

@@ -69,6 +69,8 @@ def machine_facts(live: Live) -> list[Fact]:
         limit = f"/{live.limit_watts:.0f}" if live.limit_watts else ""
         found.append(("power", f"{number(live.meter('watts'), 0)}{limit} W", ""))
         found.append(("VRAM", byte_size(live.meter("gpu_bytes")), ""))
+        if (load := live.meter("utilization")) is not None:
+            found.append(("busy", f"{load:.0f} %", ""))
         if (heat := live.meter("celsius")) is not None:
             found.append(("heat", f"{heat:.0f} °C", ""))
     elif live.measured:

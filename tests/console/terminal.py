@@ -2,68 +2,48 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
-import pty
-import select
-import struct
-import subprocess
 import sys
-import termios
 import time
 from pathlib import Path
+
+from lab.bench.ptyscreen import Screen, opened
 
 CODE = "import sys; from pathlib import Path; from lab.console.app import run; run(Path(sys.argv[1]))"
 LONGEST = 60.0
 QUIET = 0.4
+SIZE = (100, 30)
 
 
 def in_terminal(home: Path, *, keys: str) -> bytes:
     """Open the console over `home`, press each key once the screen is at rest, leave with `q`; return all output."""
-    master, process = _open(home)
-    try:
-        return _drive(master, process, [*keys.encode(), ord("q")])
-    finally:
-        _end(master, process)
+    with opened([sys.executable, "-c", CODE, str(home)], {}, *SIZE) as screen:
+        _drive(screen, keys)
+        os.write(screen.master, b"q")
+        screen.pump(LONGEST, lambda: screen.process.poll() is not None)
+        screen.pump(QUIET)
+        assert screen.process.poll() is not None, f"the console did not leave; it wrote {screen.output[-500:]!r}"
+        return bytes(screen.output)
 
 
 def killed_in_terminal(home: Path, *, keys: str) -> None:
     """Open the console, press each key, and kill it without a warning."""
-    master, process = _open(home)
-    try:
-        _drive(master, process, [*keys.encode()])
-    finally:
-        _end(master, process)
+    with opened([sys.executable, "-c", CODE, str(home)], {}, *SIZE) as screen:
+        _drive(screen, keys)
 
 
-def _open(home: Path, size: tuple[int, int] = (100, 30)) -> tuple[int, subprocess.Popen[bytes]]:
-    master, slave = pty.openpty()
-    fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", size[1], size[0], 0, 0))
-    env = {**os.environ, "TERM": "xterm-256color", "COLORTERM": "truecolor"}
-    command = [sys.executable, "-c", CODE, str(home)]
-    process = subprocess.Popen(command, stdin=slave, stdout=slave, stderr=slave, env=env)
-    os.close(slave)
-    return master, process
+def _drive(screen: Screen, keys: str) -> None:
+    assert screen.wait_for("Runs", seconds=LONGEST) is not None, "the console did not open"
+    for key in keys:
+        _rest(screen)
+        os.write(screen.master, key.encode())
+    _rest(screen)
 
 
-def _end(master: int, process: subprocess.Popen[bytes]) -> None:
-    process.kill()
-    process.wait()
-    os.close(master)
-
-
-def _drive(master: int, process: subprocess.Popen[bytes], keys: list[int]) -> bytes:
-    output, last = b"", 0
+def _rest(screen: Screen) -> None:
+    """Wait until nothing was written for a moment."""
     deadline = time.monotonic() + LONGEST
-    while time.monotonic() < deadline:
-        if select.select([master], [], [], QUIET)[0]:
-            try:
-                output += os.read(master, 1 << 16)
-            except OSError:  # the other end is closed: it has left
-                return output
-        elif keys and b"Runs" in output:
-            last = keys.pop(0)
-            os.write(master, bytes([last]))
-        elif not keys and last != ord("q"):
-            return output
-    raise AssertionError(f"the console did not leave; it wrote {output[-500:]!r}")
+    mark = -1
+    while mark != len(screen.output) and time.monotonic() < deadline:
+        mark = len(screen.output)
+        screen.pump(QUIET, lambda mark=mark: len(screen.output) > mark)  # type: ignore[misc]
