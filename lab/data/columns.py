@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from lab.data.formats import FORMATS, Fields, Format
+from lab.data.fields import Fields, Format
+from lab.data.formats import FORMATS
 from lab.errors import DataError
 from lab.profile.schema import Source
 from lab.text import did_you_mean, sanitize
@@ -44,6 +45,16 @@ def pick_format(index: int, source: Source, present: Sequence[str]) -> tuple[str
 def fields_of(raw: Mapping[str, Any], mapping: Mapping[str, str]) -> Fields:
     """Return a raw row under the format's own column names."""
     return {**raw, **{own: raw.get(theirs) for own, theirs in mapping.items()}} if mapping else raw
+
+
+def check_group(group_by: str, source: Source, present: Sequence[str]) -> None:
+    """Raise DataError where no row of the source has the field by which rows are to be grouped."""
+    if group_by and group_by not in present:
+        raise DataError(
+            f"{shown(source.name)} has no column '{shown(group_by)}' to group by; it has {_listed(present)}."
+            f"{did_you_mean(group_by, present)}",
+            "Set data.group_by to a column that every source has.",
+        )
 
 
 def _detect(index: int, source: Source, present: Sequence[str]) -> tuple[str, str]:

@@ -8,10 +8,9 @@ from __future__ import annotations
 
 import re
 
-from lab.data.template import Template
+from lab.data.template import Chat, Template
 
 Span = tuple[int, int]
-Chat = list[dict[str, str]]
 Contents = dict[int, Span]
 """Character spans by the turn's place in the chat."""
 

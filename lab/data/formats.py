@@ -1,91 +1,60 @@
-"""From a raw row to a conversation: one reader a format. Called by `read`; everything that enters is sanitised here."""
+"""From a raw row to a conversation: one reader a format. Called by `read`; everything that enters is sanitised here.
+
+Chats and instructions are read here, plain texts and the tasks whose question the lab words itself in `tasks`.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
 from typing import Any
 
+from lab.data.fields import ROLES, Exchange, Fields, Format, FormatError, clean, kind, optional, text
 from lab.data.rows import Message
+from lab.data.tasks import read_pubmedqa, read_squad, read_sst2, read_text
 from lab.text import sanitize
 
-NO_LIMIT = 1 << 40
-"""Characters a line: rows of data are never cut."""
 
-ROLES = {
-    "system": "system",
-    "user": "user",
-    "human": "user",
-    "assistant": "assistant",
-    "gpt": "assistant",
-    "chatgpt": "assistant",
-    "bot": "assistant",
-    "model": "assistant",
-}
-
-Fields = Mapping[str, Any]
-
-
-class FormatError(ValueError):
-    """A raw row does not hold what its format promises; the text says what, for the data report."""
-
-
-@dataclass(frozen=True)
-class Format:
-    """The columns that a format needs and may have, and the function that reads them.
-
-    `read` raises FormatError where a row breaks the promise.
-    """
-
-    required: tuple[str, ...]
-    optional: tuple[str, ...]
-    read: Callable[[Fields], list[Message]]
-
-    @property
-    def columns(self) -> tuple[str, ...]:
-        return self.required + self.optional
-
-
-def clean(text: str) -> str:
-    """Return `text` safe for terminals: a carriage return counts as a line break, and no line is too long."""
-    return sanitize(text.replace("\r\n", "\n").replace("\r", "\n"), limit=NO_LIMIT)
-
-
-def _alpaca(fields: Fields) -> list[Message]:
-    parts = [_text(fields, "instruction"), _optional(fields, "input")]
+def _alpaca(fields: Fields) -> Exchange:
+    parts = [text(fields, "instruction"), optional(fields, "input")]
     asked = "\n\n".join(part for part in parts if part.strip())
-    return _with_system(fields, [Message("user", asked), Message("assistant", _text(fields, "output"))])
+    return _with_system(fields, [Message("user", asked), Message("assistant", text(fields, "output"))])
 
 
-def _messages(fields: Fields) -> list[Message]:
+def _messages(fields: Fields) -> Exchange:
     return _with_system(fields, _chat(fields, "messages"))
 
 
-def _sharegpt(fields: Fields) -> list[Message]:
+def _sharegpt(fields: Fields) -> Exchange:
     return _with_system(fields, _chat(fields, "conversations"))
 
 
-def _prompt_completion(fields: Fields) -> list[Message]:
+def _prompt_completion(fields: Fields) -> Exchange:
     return _with_system(fields, _turns(fields, "prompt", "user") + _turns(fields, "completion", "assistant"))
 
 
-FORMATS: dict[str, Format] = {  # in the order in which `detect` tries them
+FORMATS: dict[str, Format] = {  # in the order in which `columns.pick_format` tries them
     "messages": Format(("messages",), ("system",), _messages),
     "sharegpt": Format(("conversations",), ("system",), _sharegpt),
     "alpaca": Format(("instruction", "output"), ("input", "system"), _alpaca),
     "prompt-completion": Format(("prompt", "completion"), ("system",), _prompt_completion),
+    "squad": Format(("context", "question", "answers"), (), read_squad, asks=True),
+    "pubmedqa": Format(
+        ("question", "final_decision"), ("contexts", "context", "split"), read_pubmedqa, asks=True, split="split"
+    ),
+    "sst2": Format(("sentence", "label"), (), read_sst2, asks=True),
+    "text": Format(("text",), (), read_text, plain=True),
 }
 
 
 def _turns(fields: Fields, name: str, role: str) -> list[Message]:
-    return _chat(fields, name) if isinstance(fields.get(name), list) else [Message(role, _text(fields, name))]
+    return _chat(fields, name) if isinstance(fields.get(name), list) else [Message(role, text(fields, name))]
 
 
-def _with_system(fields: Fields, messages: list[Message]) -> list[Message]:
-    system = _optional(fields, "system")
+def _with_system(fields: Fields, messages: list[Message]) -> Exchange:
+    system = optional(fields, "system")
     if not system.strip() or (messages and messages[0].role == "system"):
-        return messages
-    return [Message("system", system), *messages]
+        return Exchange(messages)
+    return Exchange([Message("system", system), *messages])
 
 
 def _chat(fields: Fields, name: str) -> list[Message]:
@@ -106,24 +75,3 @@ def _message(item: Any, name: str) -> Message:
     if not isinstance(content, str):
         raise FormatError(f"the {ROLES[role.lower()]}'s turn is {kind(content)}, not text")
     return Message(ROLES[role.lower()], clean(content))
-
-
-def _text(fields: Fields, name: str) -> str:
-    value = fields.get(name)
-    if not isinstance(value, str):
-        raise FormatError(f"'{name}' is {kind(value)}, not text")
-    return clean(value)
-
-
-def _optional(fields: Fields, name: str) -> str:
-    return "" if fields.get(name) is None else _text(fields, name)
-
-
-def kind(value: Any) -> str:
-    """Name the type of a raw value in JSON's words."""
-    if value is None:
-        return "missing"
-    if isinstance(value, bool):
-        return "true or false"
-    names: dict[type, str] = {str: "text", int: "a number", float: "a number", list: "a list", dict: "an object"}
-    return names.get(type(value), f"a {type(value).__name__}")

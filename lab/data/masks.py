@@ -9,10 +9,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from lab.data.contents import Span
-from lab.data.rows import Message, Row
+from lab.data.rows import Message, Row, halved
 from lab.data.template import Template
 from lab.data.tokens import Tokens, tokenise
-from lab.data.turns import Rendered, RowError, render
+from lab.data.turns import Rendered, RowError, render, render_all
 
 IGNORED = -100
 """Label of a token that is not supervised: the value that PyTorch's cross entropy leaves out."""
@@ -59,8 +59,8 @@ class TestRow:
 
     @property
     def references(self) -> tuple[str, ...]:
-        """The last assistant turn: what answers are held against."""
-        return (self.row.reference,)
+        """Every right answer: what answers are held against."""
+        return self.row.references
 
 
 def encode(row: Row, template: Template, train_on: str) -> Encoded:
@@ -78,7 +78,7 @@ def encode_rows(rows: Sequence[Row], template: Template, train_on: str) -> list[
         train_on: "all-assistant" supervises every assistant turn, "last" only the last one.
     """
     encoded: list[Encoded | RowError] = []
-    for row, pair in zip(rows, _tokenised(rows, template), strict=True):
+    for row, pair in zip(rows, _tokenised(render_all(rows, template), template), strict=True):
         if isinstance(pair, RowError):
             encoded.append(pair)
             continue
@@ -89,9 +89,13 @@ def encode_rows(rows: Sequence[Row], template: Template, train_on: str) -> list[
 
 
 def encode_test_rows(rows: Sequence[Row], template: Template) -> list[TestRow | RowError]:
-    """Return `rows` as questions, in their order; a row that cannot be encoded comes back as the reason why."""
+    """Return `rows` as questions, in their order; a row that cannot be encoded comes back as the reason why.
+
+    Prompts are rendered one by one, as generation renders them. A plain text is asked to go on from its middle.
+    """
     tests: list[TestRow | RowError] = []
-    for row, pair in zip(rows, _tokenised(rows, template), strict=True):
+    rows = [halved(row) if row.plain else row for row in rows]
+    for row, pair in zip(rows, _tokenised([_render(row, template) for row in rows], template), strict=True):
         if isinstance(pair, RowError):
             tests.append(pair)
             continue
@@ -115,11 +119,11 @@ def _labels(tokens: Tokens, turns: Sequence[Span]) -> list[int]:
     for start, end in turns:
         first, last = tokens.first_from(start), tokens.first_from(end)
         labels[first:last] = tokens.ids[first:last]
+    labels[:1] = [IGNORED]  # nothing comes before the first token to tell it from
     return labels
 
 
-def _tokenised(rows: Sequence[Row], template: Template) -> list[tuple[Rendered, Tokens] | RowError]:
-    rendered = [_render(row, template) for row in rows]
+def _tokenised(rendered: Sequence[Rendered | RowError], template: Template) -> list[tuple[Rendered, Tokens] | RowError]:
     tokens = iter(tokenise([item for item in rendered if isinstance(item, Rendered)], template))
     return [(item, next(tokens)) if isinstance(item, Rendered) else item for item in rendered]
 

@@ -5,10 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from lab.data.cache import cache_key, cached
 from lab.data.masks import Encoded, TestRow, encode_rows, encode_test_rows, stop_ids
+from lab.data.pack import Parts
 from lab.data.read import read_rows
 from lab.data.report import build_report, gate
 from lab.data.rows import Row
+from lab.data.sources import commits_of
 from lab.data.tally import OVERLONG, UNSUPERVISED, Drawn
 from lab.data.template import Template, choose_template
 from lab.data.turns import RowError
@@ -38,30 +41,31 @@ class Prepared:
     stop_ids: list[int]
 
 
-def prepare(profile: Profile, tokenizer: PreTrainedTokenizerBase) -> Prepared:
-    """Read, split, render and mask the profile's rows.
+def prepare(profile: Profile, tokenizer: PreTrainedTokenizerBase, *, cache: bool = True) -> Prepared:
+    """Read, split, render and mask the profile's rows, or take them from the cache where they were prepared before.
 
     Raises:
         GateError: the data is not fit to train on; it carries the report.
         LabError: a source, its columns or the chat template cannot be used, or a row is too long where that is an
             error.
     """
-    data = profile.data
-    drawn = read_rows(data)
+    data, required = profile.data, _required(profile)
+    commits = commits_of(data)
     template = choose_template(tokenizer, data.template, data.system_prompt)
+    key = cache_key(data, commits, required, template) if cache else None
+    parts = cached(key, lambda: _make(data, commits, required, template))
+    return Prepared(parts.train, parts.validation, parts.test, parts.report, template, parts.stop_ids)
+
+
+def _make(data: Data, commits: list[str | None], required: list[str], template: Template) -> Parts:
+    drawn = read_rows(data, commits)
     train, validation = (_train_rows(drawn, name, template, data) for name in ("train", "validation"))
     test = _test_rows(drawn, template, data)
     kept = {"train": train, "validation": validation, "test": [(item.row, item.encoded) for item in test]}
     report = build_report(drawn, kept, template)
-    gate(report, drawn, _required(profile))
-    return Prepared(
-        [encoded for _, encoded in train],
-        [encoded for _, encoded in validation],
-        test,
-        report,
-        template,
-        stop_ids(template),
-    )
+    gate(report, drawn, required)
+    learned, watched = ([encoded for _, encoded in rows] for rows in (train, validation))
+    return Parts(learned, watched, test, report, stop_ids(template))
 
 
 def _required(profile: Profile) -> list[str]:

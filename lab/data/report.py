@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 import statistics
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from itertools import groupby
 from typing import Any
 
 from lab.data.masks import IGNORED, Encoded
 from lab.data.rows import SPLITS, Row, split_hash
-from lab.data.tally import REMEDIES, UNSUPERVISED, Drawn
+from lab.data.tally import REMEDIES, UNSUPERVISED, Drawn, Tally
 from lab.data.template import Template
 from lab.errors import DataError
 from lab.text import sanitize
@@ -39,7 +40,7 @@ def build_report(drawn: Drawn, kept: Kept, template: Template) -> dict[str, Any]
         "schema": 1,
         "sources": _sources(drawn, kept),
         "splits": {name: _split(kept[name]) for name in SPLITS},
-        "template": {"hash": template.hash, "source": template.source},
+        "template": {"hash": template.hash, "source": template.source, "folds_system": template.folds},
         "supervised_share": sum(item.supervised for item in encoded) / tokens if tokens else None,
         "dropped_share": _lost_share(drawn),
         "example": [] if first is None else example(first, template),
@@ -96,25 +97,31 @@ def _lost_share(drawn: Drawn) -> float:
 
 
 def _sources(drawn: Drawn, kept: Kept) -> list[dict[str, Any]]:
-    labels = [row.source for name in SPLITS for row, _ in kept[name]]
-    return [
-        {
-            "name": tally.name,
-            "format": tally.format,
-            "chosen_by": tally.saw,
-            "read": tally.read,
-            "kept": labels.count(tally.label),
-            "unused": tally.read - labels.count(tally.label) - tally.dropped.total(),
-            "dropped": dict(tally.dropped),
-        }
-        for tally in drawn.tallies
-    ]
+    counts = {name: Counter(row.source for row, _ in kept[name]) for name in SPLITS}
+    return [_source(tally, {name: counts[name][tally.label] for name in SPLITS}) for tally in drawn.tallies]
+
+
+def _source(tally: Tally, splits: dict[str, int]) -> dict[str, Any]:
+    rows = sum(splits.values())
+    return {
+        "name": tally.name,
+        "format": tally.format,
+        "chosen_by": tally.saw,
+        "commit": tally.commit,
+        "read": tally.read,
+        "kept": rows,
+        "splits": splits,
+        "unused": tally.read - rows - tally.dropped.total(),
+        "dropped": dict(tally.dropped),
+        "meta_instructions": None if tally.cuts is None else tally.cuts.as_json(),
+    }
 
 
 def _split(kept: Sequence[tuple[Row, Encoded]]) -> dict[str, Any]:
     lengths = sorted(len(encoded.input_ids) for _, encoded in kept)
     return {
         "rows": len(kept),
+        "groups": len({row.group for row, _ in kept if row.group}) or None,
         "hash": split_hash([row for row, _ in kept]) if kept else None,
         "tokens": sum(lengths),
         "supervised_tokens": sum(encoded.supervised for _, encoded in kept),

@@ -13,7 +13,7 @@ from typing import Any, Literal
 from lab.data import helpdesk
 from lab.data.columns import shown
 from lab.data.files import READERS, read_file
-from lab.data.hub import read_hub
+from lab.data.hub import dataset_commit, read_hub
 from lab.errors import DataError, NotFoundError
 from lab.profile.schema import Data, Source
 from lab.text import did_you_mean
@@ -32,8 +32,16 @@ def source_kind(source: Source) -> SourceKind:
     name = source.name
     if name.startswith(PREFIX):
         return "bundled"
-    looks_like_path = name.startswith(("./", "../", "/", "~")) or Path(name).suffix.lower() in READERS
+    looks_like_path = name.startswith(("./", "../", "/", "~")) or _has_suffix(name)
     return "file" if looks_like_path or _exists(_path(name)) else "hub"
+
+
+def _has_suffix(name: str) -> bool:
+    """Tell whether a name ends as a file's does; that of a data file may be misspelt."""
+    suffix = Path(name).suffix.lower()
+    if "/" not in name and suffix[1:].isalpha():  # the hub's few names without an owner have no such end
+        return True
+    return suffix in READERS or (suffix[1:].isalpha() and bool(did_you_mean(suffix, READERS)))
 
 
 def check_sources(data: Data) -> None:
@@ -50,8 +58,12 @@ def check_sources(data: Data) -> None:
         raise NotFoundError(f"There is no template file '{shown(data.template)}'.", remedy)
 
 
-def raw_rows(index: int, source: Source, split: str) -> list[Any]:
+def raw_rows(index: int, source: Source, split: str, *, seed: int = 0, commit: str | None = None) -> list[Any]:
     """Return all raw rows of a source, for a bundled set those of its own `split`.
+
+    Args:
+        seed: of the rows that are taken from a hub set which is only streamed.
+        commit: of a hub set, where it is known.
 
     Raises:
         LabError: what `check_sources`, `files.read_file` and `hub.read_hub` raise.
@@ -59,7 +71,22 @@ def raw_rows(index: int, source: Source, split: str) -> list[Any]:
     where = source_kind(source)
     if where == "bundled":
         return list(BUNDLED[source.name.removeprefix(PREFIX)](split))
-    return read_file(_path(source.name)) if where == "file" else read_hub(index, source)
+    return read_file(file_of(source)) if where == "file" else read_hub(index, source, seed, commit)
+
+
+def commits_of(data: Data) -> list[str | None]:
+    """Return for each source the commit that is to be read: None for what is no hub set, or where the hub is silent.
+
+    Raises:
+        LabError: what `check_sources` raises.
+    """
+    check_sources(data)
+    return [dataset_commit(source) if source_kind(source) == "hub" else None for source in data.source]
+
+
+def file_of(source: Source) -> Path:
+    """Return the path of a source that is a file."""
+    return _path(source.name)
 
 
 def labels(sources: Sequence[Source]) -> list[str]:
@@ -76,7 +103,7 @@ def _check_bundled(index: int, source: Source) -> None:
             f"There is no bundled data set '{shown(name)}'.{did_you_mean(name, BUNDLED)}",
             f"Set data.source.{index}.name to one of: {known}.",
         )
-    _refuse_keys(index, source, ("config", "split", "revision", "columns"), "a bundled data set")
+    _refuse_keys(index, source, ("config", "split", "revision", "columns", "stream"), "a bundled data set")
     if source.format not in ("auto", "messages"):
         problem = f'A bundled data set has the format "messages", not "{source.format}".'
         raise DataError(problem, f"Remove data.source.{index}.format.")
@@ -93,7 +120,7 @@ def _check_file(index: int, source: Source) -> None:
         raise DataError(f"'{name}' has an extension that the lab does not read.", f"Rename or convert it: {known}.")
     if path.stat().st_size == 0:
         raise DataError(f"'{name}' is empty.", f"Set data.source.{index}.name to a file with rows.")
-    _refuse_keys(index, source, ("config", "split", "revision"), "a local file")
+    _refuse_keys(index, source, ("config", "split", "revision", "stream"), "a local file")
 
 
 def _check_hub(index: int, source: Source) -> None:

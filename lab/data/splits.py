@@ -44,13 +44,21 @@ def sample(rows: Sequence[Row], count: int, seed: int) -> list[Row]:
     return ordered[: count or len(ordered)]
 
 
-def leaked(splits: dict[str, list[Row]]) -> Iterator[tuple[str, Row]]:
-    """Yield (split, row) for rows that must go: what the test rows hold is kept out of validation and train, too."""
+def leaked(splits: dict[str, list[Row]], *, grouped: bool = False) -> Iterator[tuple[str, Row]]:
+    """Yield (split, row) for rows that must go: what the test rows hold is kept out of validation and train, too.
+
+    Args:
+        grouped: the groups of rows, not only what they say, must not be held by an earlier one.
+    """
     held: set[str] = set()
+    groups: set[str] = set()
     for name in ("test", "validation", "train"):
         hashes = [exchange_hash(row) for row in splits[name]]
-        yield from ((name, row) for row, key in zip(splits[name], hashes, strict=True) if key in held)
+        yield from (
+            (name, row) for row, key in zip(splits[name], hashes, strict=True) if key in held or row.group in groups
+        )
         held.update(hashes)
+        groups.update(row.group for row in splits[name] if grouped and row.group)
 
 
 def _groups(rows: Sequence[Row], seed: int) -> list[list[Row]]:

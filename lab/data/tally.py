@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass, field
 
+from lab.data.meta import Cuts
 from lab.data.rows import Row
 
 NOT_A_ROW = "not a row"
@@ -12,14 +13,15 @@ NO_ASSISTANT = "no assistant turn"
 EMPTY_ANSWER = "empty answer"
 DUPLICATE = "duplicate"
 HELD_OUT = "copy of a held-out row"
+GROUPED = "of a held-out group"
 LEAKED = "also in another split"
 OVERLONG = "overlong"
 REFUSED = "refused by the template"
 CONTROL = "control token in the text"
 UNSUPERVISED = "nothing supervised"
 
-ASKED = {DUPLICATE, HELD_OUT}
-"""Reasons that do not count against the gate: the profile asks for the first, the draw of the splits for the second."""
+ASKED = {DUPLICATE, HELD_OUT, GROUPED}
+"""Reasons that do not count against the gate: the profile asks for the first, the draw of the splits for the others."""
 
 REMEDIES = {
     NOT_A_ROW: "mend those rows, or name their columns in data.source.N.columns",
@@ -43,6 +45,8 @@ class Tally:
         read: raw rows.
         dropped: rows by reason.
         first: an example for each reason, in a few words.
+        cuts: what cleaning took from the rows, where the profile asks for it.
+        commit: of a hub data set, where the hub told it.
     """
 
     label: str
@@ -52,6 +56,8 @@ class Tally:
     read: int
     dropped: Counter[str] = field(default_factory=Counter)
     first: dict[str, str] = field(default_factory=dict)
+    cuts: Cuts | None = None
+    commit: str | None = None
 
     def drop(self, reason: str, example: str) -> None:
         self.dropped[reason] += 1

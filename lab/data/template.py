@@ -7,47 +7,23 @@ from __future__ import annotations
 
 import hashlib
 import re
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from lab.data.alpaca import ALPACA, FIXED_DATE_MACRO
+from lab.data.rows import Row
 from lab.errors import DataError, NotFoundError
 from lab.text import sanitize
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
-# Stanford Alpaca's text for instructions without input (a row's input is already part of its user turn), with later
-# turns in the same shape; a system message takes the place of the preamble.
-ALPACA = """\
-{%- if messages[0]['role'] == 'system' -%}
-{{ messages[0]['content'] }}
-{%- else -%}
-{{ 'Below is an instruction that describes a task. Write a response that appropriately completes the request.' }}
-{%- endif -%}
-{%- for message in messages -%}
-{%- if message['role'] == 'user' -%}
-{{ '\\n\\n### Instruction:\\n' + message['content'] }}
-{%- elif message['role'] == 'assistant' -%}
-{{ '\\n\\n### Response:\\n' + message['content'] + eos_token }}
-{%- elif not loop.first -%}
-{{ '\\n\\n' + message['content'] }}
-{%- endif -%}
-{%- endfor -%}
-{%- if add_generation_prompt -%}
-{{ '\\n\\n### Response:\\n' }}
-{%- endif -%}
-"""
+Chat = list[dict[str, str]]
 
-
-# Some templates write the day's date, but a run's prompts must not depend on the day. So the date is always the one
-# that Llama 3's falls back to. transformers passes no functions to templates, hence a macro of the same name.
-FIXED_DATE = {"%d": "26", "%b": "Jul", "%B": "July", "%m": "07", "%Y": "2024", "%y": "24", "%A": "Friday", "%a": "Fri"}
-FIXED_DATE_MACRO = (
-    "{%- macro strftime_now(format) -%}{{ format"
-    + "".join(f" | replace('{code}', '{value}')" for code, value in FIXED_DATE.items())
-    + " }}{%- endmacro %}{{ '' }}"
-)
+BATCH = 500
+"""Chats that are rendered at once: a refused one makes the others of its batch be rendered one by one."""
 
 
 @dataclass(frozen=True)
@@ -59,6 +35,8 @@ class Template:
         text: the Jinja source.
         system_prompt: system message for rows that have none.
         control: matches any special token of the tokenizer.
+        folds: system messages go into the first user turn, because the template refuses or forgets them.
+        begin: what the tokenizer begins a text with: BOS, or nothing.
     """
 
     tokenizer: PreTrainedTokenizerBase
@@ -66,13 +44,20 @@ class Template:
     text: str
     system_prompt: str
     control: re.Pattern[str]
+    folds: bool = False
+    begin: str = ""
 
     @property
     def hash(self) -> str:
         """The first 12 hex digits of the text's sha256."""
         return hashlib.sha256(self.text.encode()).hexdigest()[:12]
 
-    def render(self, chat: list[dict[str, str]], *, generation: bool = False) -> str:
+    def chat(self, row: Row) -> Chat:
+        """Return the messages of a row as this template takes them; it writes none around a plain text."""
+        chat = row.chat("" if row.plain else self.system_prompt)
+        return fold(chat) if self.folds and not row.plain else chat
+
+    def render(self, chat: Chat, *, generation: bool = False) -> str:
         """Return the text of a chat; `generation` ends it with the header of the answer to come.
 
         Raises:
@@ -81,15 +66,46 @@ class Template:
         from jinja2 import TemplateError
 
         try:
-            text: str = self.tokenizer.apply_chat_template(
-                chat,
-                chat_template=FIXED_DATE_MACRO + self.text if "strftime_now" in self.text else self.text,
-                tokenize=False,
-                add_generation_prompt=generation,
-            )
+            text: str = self._apply(chat, generation)
         except (TemplateError, TypeError, ValueError, LookupError, AttributeError) as error:
             raise ValueError(sanitize(str(error), newlines=False, limit=200).rstrip(".")) from error
         return text
+
+    def render_all(self, chats: Sequence[Chat]) -> list[str | None]:
+        """Return the texts of whole chats, None for one that the template refuses."""
+        return [text for start in range(0, len(chats), BATCH) for text in self._batch(chats[start : start + BATCH])]
+
+    def _batch(self, chats: Sequence[Chat]) -> list[str | None]:
+        from jinja2 import TemplateError
+
+        try:
+            texts: list[str | None] = self._apply(list(chats), generation=False)
+        except (TemplateError, TypeError, ValueError, LookupError, AttributeError):
+            return [self._or_none(chat) for chat in chats]  # one of them is at fault: which, shows by itself
+        return texts
+
+    def _or_none(self, chat: Chat) -> str | None:
+        try:
+            return self.render(chat)
+        except ValueError:
+            return None
+
+    def _apply(self, chats: Chat | list[Chat], generation: bool) -> Any:
+        return self.tokenizer.apply_chat_template(
+            chats,
+            chat_template=FIXED_DATE_MACRO + self.text if "strftime_now" in self.text else self.text,
+            tokenize=False,
+            add_generation_prompt=generation,
+        )
+
+
+def fold(chat: Chat) -> Chat:
+    """Return a chat whose system message is the beginning of its first user turn; without one it stays as it is."""
+    user = next((place for place, message in enumerate(chat) if message["role"] == "user"), None)
+    if chat[0]["role"] != "system" or user is None:
+        return chat
+    folded = {"role": "user", "content": f"{chat[0]['content'].strip()}\n\n{chat[user]['content']}"}
+    return [*chat[1:user], folded, *chat[user + 1 :]]
 
 
 def choose_template(tokenizer: PreTrainedTokenizerBase, setting: str, system_prompt: str = "") -> Template:
@@ -103,9 +119,22 @@ def choose_template(tokenizer: PreTrainedTokenizerBase, setting: str, system_pro
         DataError: the template fails on the simplest chat or loses its words, or an EOS token is needed and missing.
     """
     source, text = _own(tokenizer) if setting == "auto" else (setting, _read(setting))
-    template = Template(tokenizer, source, text, system_prompt, _control(tokenizer))
+    begin = tokenizer.bos_token if _begins(tokenizer) else ""
+    template = Template(tokenizer, source, text, system_prompt, _control(tokenizer), begin=begin)
     _try(template)
-    return template
+    return replace(template, folds=not _keeps_system(template))
+
+
+def _keeps_system(template: Template) -> bool:
+    """Tell whether the template writes system messages, in prompts and in whole chats alike.
+
+    Gemma 2's refuses them, Mistral's writes them only where the last turn is the user's.
+    """
+    said = [{"role": role, "content": f"lab-{role}"} for role in ("system", "user", "assistant")]
+    try:
+        return all("lab-system" in template.render(said[:end], generation=end == 2) for end in (2, 3))
+    except ValueError:
+        return False
 
 
 def _try(template: Template) -> None:
@@ -135,8 +164,12 @@ def _alpaca(tokenizer: PreTrainedTokenizerBase) -> str:
     if tokenizer.eos_token is None:
         problem = "The tokenizer has neither a chat template nor an EOS token to end an answer with."
         raise DataError(problem, "Set data.template to a Jinja file that ends each turn with a special token.")
-    begins = tokenizer("a").input_ids[:1] == [tokenizer.bos_token_id]
-    return "{{ bos_token }}" + ALPACA if begins else ALPACA
+    return "{{ bos_token }}" + ALPACA if _begins(tokenizer) else ALPACA
+
+
+def _begins(tokenizer: PreTrainedTokenizerBase) -> bool:
+    """Tell whether the tokenizer begins its texts with BOS."""
+    return tokenizer.bos_token_id is not None and tokenizer("a").input_ids[:1] == [tokenizer.bos_token_id]
 
 
 def _read(setting: str) -> str:

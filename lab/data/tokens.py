@@ -8,8 +8,10 @@ doubled.
 
 from __future__ import annotations
 
+import os
 from bisect import bisect_left
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
@@ -23,6 +25,8 @@ if TYPE_CHECKING:
 
 BATCH = 1000
 """Texts that go to the tokenizer at once; fast tokenizers spread them over the cores."""
+
+THREADS = "TOKENIZERS_PARALLELISM"
 
 TAIL = 256
 """Characters before an answer among which the header's special token is looked for."""
@@ -47,7 +51,22 @@ class Tokens:
 def tokenise(items: Sequence[Rendered], template: Template) -> list[Tokens]:
     """Return the tokens of each conversation, in their order."""
     batches = (items[start : start + BATCH] for start in range(0, len(items), BATCH))
-    return [tokens for batch in batches for tokens in _batch(batch, template)]
+    with _threads():
+        return [tokens for batch in batches for tokens in _batch(batch, template)]
+
+
+@contextmanager
+def _threads() -> Iterator[None]:
+    """Let a fast tokenizer use its threads: a worker switches them off, but only for the processes that it forks."""
+    before = os.environ.get(THREADS)
+    os.environ[THREADS] = "true"
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ[THREADS]
+        else:
+            os.environ[THREADS] = before
 
 
 def _batch(batch: Sequence[Rendered], template: Template) -> list[Tokens]:

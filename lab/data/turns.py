@@ -1,18 +1,25 @@
 """A rendered conversation and the spans of its assistant turns. Called by `masks`.
 
-A turn's span begins where the generation prompt ends and ends just past the end-of-turn token: exactly what the model
-has to write by itself. Templates that do not end a turn with a special token get the tokenizer's EOS there.
+Templates that do not end a turn with a special token get the tokenizer's EOS there. A plain text goes by no template:
+it is its contents, in the tokenizer's BOS, where it has one, and EOS.
 """
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from lab.data.contents import Chat, Span, assistants, find_contents, render_part
+from lab.data.contents import Span
 from lab.data.rows import Row
+from lab.data.skeleton import Skeleton, learn
+from lab.data.spans import Turn, find_turns
 from lab.data.tally import CONTROL, REFUSED
-from lab.data.template import Template
+from lab.data.template import Chat, Template
 from lab.errors import DataError
+
+WORTH_LEARNING = 4
+"""Chats with the same roles from which on their skeleton is learned."""
 
 
 @dataclass(frozen=True)
@@ -37,18 +44,43 @@ def render(row: Row, template: Template) -> Rendered:
     Raises:
         RowError: the template refuses the row or changes what the assistant says, or a text holds a control token.
     """
-    chat = row.chat(template.system_prompt)
+    chat = template.chat(row)
     _check_control(row, chat, template)
+    return _plain(row, template) if row.plain else _found(row, chat, None, None, template)
+
+
+def render_all(rows: Sequence[Row], template: Template) -> list[Rendered | RowError]:
+    """Return what `render` returns for each row, or the reason why it raises, with one rendering a row where it can."""
+    chats = [template.chat(row) for row in rows]
+    texts = iter(template.render_all([chat for row, chat in zip(rows, chats, strict=True) if not row.plain]))
+    counts = Counter(_roles(chat) for chat in chats)
+    skeletons = {roles: learn(roles, template) for roles, count in counts.items() if count >= WORTH_LEARNING}
+    found: list[Rendered | RowError] = []
+    for row, chat in zip(rows, chats, strict=True):
+        text = None if row.plain else next(texts)
+        try:
+            _check_control(row, chat, template)
+            known = skeletons.get(_roles(chat))
+            found.append(_plain(row, template) if row.plain else _found(row, chat, text, known, template))
+        except RowError as refusal:
+            found.append(refusal)
+    return found
+
+
+def _found(row: Row, chat: Chat, text: str | None, skeleton: Skeleton | None, template: Template) -> Rendered:
+    """Find a chat's turns: by its skeleton where that fits, else by rendering its beginnings."""
     try:
-        text = template.render(chat)
-        prompts = {turn: _prompt(chat, turn, text, template) for turn in assistants(chat)}
-        contents = find_contents(chat, text, prompts, template)
+        rendered = template.render(chat) if text is None else text
+        turns = skeleton.find(chat, rendered) if skeleton else None
+        turns = list(find_turns(chat, rendered, template).values()) if turns is None else turns
     except ValueError as error:
         problem = f"The chat template refuses row {row.id}: {error}."
         raise RowError(REFUSED, problem, "Set data.template, or change data.system_prompt.") from error
-    starts = [_start(prompts[turn], begin) for turn, (begin, _) in contents.items()]
-    ends = [_end(chat, turn, end, text, template) for turn, (_, end) in contents.items()]
-    return _with_eos(text, starts, ends, template)
+    return _with_eos(rendered, turns, template)
+
+
+def _roles(chat: Chat) -> tuple[str, ...]:
+    return tuple(message["role"] for message in chat)
 
 
 def _check_control(row: Row, chat: Chat, template: Template) -> None:
@@ -59,43 +91,24 @@ def _check_control(row: Row, chat: Chat, template: Template) -> None:
             raise RowError(CONTROL, problem, "Remove it from the source, or from data.system_prompt.")
 
 
-def _prompt(chat: Chat, turn: int, text: str, template: Template) -> int:
-    """Return where in `text` the generation prompt before a turn ends; 0 where `text` does not begin with it."""
-    prompt = render_part(chat[:turn], template, generation=True)
-    return len(prompt) if prompt and text.startswith(prompt) else 0
+def _plain(row: Row, template: Template) -> Rendered:
+    text, turns = template.begin, []
+    for message in row.messages:
+        begin, text = len(text), text + message.content
+        if message.role == "assistant":
+            turns.append(Turn(begin, (begin, len(text)), len(text)))
+    return _with_eos(text, turns, template)
 
 
-def _start(prompt: int, content: int) -> int:
-    """Return where a turn begins: behind its generation prompt, unless there is none or it reaches into the content."""
-    return prompt if 0 < prompt <= content else content
-
-
-def _end(chat: Chat, turn: int, content: int, text: str, template: Template) -> Span:
-    """Return where a turn's content and its end-of-turn tokens end; the same place twice where there are none."""
-    upto = text if turn == len(chat) - 1 else render_part(chat[: turn + 1], template)
-    known = upto is not None and text.startswith(upto)  # where the turn ends and the next one's header begins
-    limit = len(upto) if upto is not None and known else len(text)
-    end, token = content, template.control.match(text, _skip_space(text, content), limit)
-    while token:
-        end, token = token.end(), template.control.match(text, token.end(), limit) if known else None
-    return content, end
-
-
-def _with_eos(text: str, starts: list[int], ends: list[Span], template: Template) -> Rendered:
+def _with_eos(text: str, found: Sequence[Turn], template: Template) -> Rendered:
     """Put the EOS token behind the contents that no end-of-turn token follows, and move the spans accordingly."""
     pieces, turns, done, shift = [], [], 0, 0
-    for start, (content, end) in zip(starts, ends, strict=True):
-        added = _eos(template) if content == end else ""
-        pieces += [text[done:end], added]
-        turns.append((start + shift, end + shift + len(added)))
-        done, shift = end, shift + len(added)
+    for turn in found:
+        added = _eos(template) if turn.end == turn.content[1] else ""
+        pieces += [text[done : turn.end], added]
+        turns.append((turn.start + shift, turn.end + shift + len(added)))
+        done, shift = turn.end, shift + len(added)
     return Rendered("".join(pieces) + text[done:], tuple(turns))
-
-
-def _skip_space(text: str, position: int) -> int:
-    while position < len(text) and text[position].isspace():
-        position += 1
-    return position
 
 
 def _eos(template: Template) -> str:

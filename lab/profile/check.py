@@ -8,6 +8,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from lab.errors import ProfileError
+from lab.profile.methodcheck import check_method
 from lab.profile.origin import Origin
 from lab.profile.schema import Profile
 from lab.profile.unbuilt import refuse_unbuilt
@@ -35,6 +36,21 @@ def validate(tree: dict[str, Any], origins: dict[str, Origin]) -> Profile:
 def _check_together(profile: Profile) -> None:
     if not profile.data.source:
         raise ProfileError("The profile names no data.", 'Add [[data.source]] with name = "..." or use --data.')
+    check_method(profile)
+    _check_validation(profile)
+
+
+def _check_validation(profile: Profile) -> None:
+    """Refuse keys that need validation losses where there will be none."""
+    train = profile.train
+    key = "train.early_stopping_patience" if train.early_stopping_patience else "train.keep"
+    wanted = train.early_stopping_patience or train.keep == "best"
+    if profile.method.kind == "baseline" or not wanted:
+        return
+    if not train.eval_every:
+        raise ProfileError(f"{key} needs validation losses, and train.eval_every is 0.", "Set train.eval_every.")
+    if not any(source.validation for source in profile.data.source):
+        raise ProfileError(f"{key} needs validation losses, and no source has validation rows.", "Set its validation.")
 
 
 def _explain(error: ErrorDetails, origins: dict[str, Origin]) -> ProfileError:
@@ -85,9 +101,17 @@ def _fields_at(path: str) -> list[str]:
 
 
 def _choices(path: str) -> list[str]:
-    """Return the words that the key at `path` accepts, where it accepts only some."""
-    parent, _, name = path.rpartition(".")
-    model = _model_at(parent)
-    if model is None or name not in model.model_fields:
+    """Return the words that the key at `path`, or an item of its list, accepts, where it accepts only some."""
+    parts = path.split(".")
+    while parts[-1].isdecimal():
+        parts.pop()
+    model = _model_at(".".join(parts[:-1]))
+    if model is None or parts[-1] not in model.model_fields:
         return []
-    return [word for word in get_args(model.model_fields[name].annotation) if isinstance(word, str)]
+    return _words(model.model_fields[parts[-1]].annotation)
+
+
+def _words(annotation: Any) -> list[str]:
+    """Return the words of the literals in a type: those of `list[Literal["a"]]` are "a"."""
+    found = ([argument] if isinstance(argument, str) else _words(argument) for argument in get_args(annotation))
+    return [word for words in found for word in words]

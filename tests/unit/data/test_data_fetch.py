@@ -9,8 +9,9 @@ import huggingface_hub
 import pytest
 from huggingface_hub import constants
 
-from lab.data import fetch, read
-from lab.data.fetch import dataset_commit, fetch_data
+from lab.data import read, sources
+from lab.data.fetch import fetch_data
+from lab.data.hub import dataset_commit
 from lab.errors import NotFoundError
 from lab.profile.schema import Data, Source
 from tests.fixtures.hub_server import HubServer
@@ -31,8 +32,8 @@ def test_local_sources_are_read_and_have_no_commit(tmp_path: Path) -> None:
 
 def test_a_hub_source_is_told_with_its_commit(monkeypatch: pytest.MonkeyPatch) -> None:
     rows = [{"prompt": f"question {n}", "completion": f"answer {n}"} for n in range(5)]
-    monkeypatch.setattr(read, "raw_rows", lambda index, source, split: rows)
-    monkeypatch.setattr(fetch, "dataset_commit", lambda source: COMMIT)
+    monkeypatch.setattr(read, "raw_rows", lambda index, source, split, **more: rows)
+    monkeypatch.setattr(sources, "dataset_commit", lambda source: COMMIT)
     assert fetch_data(Data(source=[Source(name="some/set", train=3)])) == [
         {"name": "some/set", "kind": "hub", "rows": 5, "commit": COMMIT}
     ]
@@ -52,6 +53,10 @@ def test_the_commit_is_asked_of_the_hub_and_absent_where_it_does_not_say(monkeyp
         hub.add("dataset", "some/set", commit=COMMIT, files=["data.parquet"])
         assert dataset_commit(Source(name="some/set")) == COMMIT
         assert dataset_commit(Source(name="some/other")) is None
+        assert dataset_commit(Source(name="x" * 500)) is None
+        asked = len(hub.requests)
+        assert dataset_commit(Source(name="some/set", revision="1" * 40)) == "1" * 40
+        assert len(hub.requests) == asked  # a commit is known by itself
     assert dataset_commit(Source(name="some/set")) is None  # gone
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
     assert dataset_commit(Source(name="some/set")) is None

@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from lab.data.formats import FORMATS, FormatError, kind
+from lab.data.fields import FormatError, kind
+from lab.data.formats import FORMATS
 from lab.data.rows import Message
 
 S, U, A = "system", "user", "assistant"
@@ -89,7 +90,7 @@ REFUSED: dict[str, tuple[str, dict[str, Any], str]] = {
 @pytest.mark.parametrize("case", READ)
 def test_rows_become_conversations(case: str) -> None:
     name, raw, expected = READ[case]
-    assert FORMATS[name].read(raw) == [Message(role, content) for role, content in expected]
+    assert FORMATS[name].read(raw).messages == [Message(role, content) for role, content in expected]
 
 
 @pytest.mark.parametrize("case", REFUSED)

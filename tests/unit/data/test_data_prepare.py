@@ -45,10 +45,13 @@ def test_the_report_tells_everything_about_the_rows(profile: Any, chatml: Any) -
             "name": "r.jsonl",
             "format": "prompt-completion",
             "chosen_by": "columns prompt, completion",
+            "commit": None,
             "read": 61,
             "kept": 60,
+            "splits": {"train": 45, "validation": 5, "test": 10},
             "unused": 0,
             "dropped": {"not a row": 1},
+            "meta_instructions": None,
         }
     ]
     train = report["splits"]["train"]
@@ -58,7 +61,7 @@ def test_the_report_tells_everything_about_the_rows(profile: Any, chatml: Any) -
     assert train["supervised_tokens"] == sum(row.supervised for row in prepared.train)
     assert train["lengths"] == {"min": lengths[0], "median": lengths[22], "p90": lengths[40], "max": lengths[-1]}
     assert len({report["splits"][name]["hash"] for name in ("train", "validation", "test")}) == 3
-    assert report["template"] == {"hash": prepared.template.hash, "source": "tokenizer"}
+    assert report["template"] == {"hash": prepared.template.hash, "source": "tokenizer", "folds_system": False}
     assert report["dropped_share"] == pytest.approx(1 / 61)
     tokens = sum(split["tokens"] for split in report["splits"].values())
     assert report["supervised_share"] == sum(s["supervised_tokens"] for s in report["splits"].values()) / tokens
@@ -80,7 +83,7 @@ def test_the_example_shows_what_is_learned(profile: Any, chatml: Any) -> None:
 def test_what_was_not_there_is_not_measured(profile: Any, chatml: Any) -> None:
     report = prepare(profile(pairs(3)), chatml).report
     nothing = {"min": None, "median": None, "p90": None, "max": None}
-    empty = {"rows": 0, "hash": None, "tokens": 0, "supervised_tokens": 0, "lengths": nothing}
+    empty = {"rows": 0, "groups": None, "hash": None, "tokens": 0, "supervised_tokens": 0, "lengths": nothing}
     assert report["splits"]["test"] == empty
 
 
@@ -196,12 +199,12 @@ def test_a_baseline_needs_no_train_rows(profile: Any, chatml: Any) -> None:
 
 def test_a_template_that_refuses_every_row_says_why(profile: Any, make_tokenizer: Any) -> None:
     template = (
-        "{% for m in messages %}{% if m['role'] == 'system' %}{{ raise_exception('System role not supported') }}"
+        "{% for m in messages %}{% if 'answer' in m['content'] and loop.first %}{{ raise_exception('no answers') }}"
         "{% endif %}{{ m['content'] + eos_token }}{% endfor %}"
     )
     tokenizer = make_tokenizer("</s>", eos="</s>", template=template)
-    with pytest.raises(GateError, match=r"10 refused by the template .*System role not supported") as error:
-        prepare(profile(pairs(10), data={"system_prompt": "Be kind."}), tokenizer)
+    with pytest.raises(GateError, match=r"10 refused by the template .*: no answers") as error:
+        prepare(profile([{"prompt": "an answer?", "completion": "yes"}] * 10), tokenizer)
     assert "data.system_prompt" in error.value.remedy
     assert len(prepare(profile(pairs(10)), tokenizer).train) == 10
 

@@ -96,6 +96,25 @@ def test_a_misspelt_choice_names_the_closest() -> None:
     assert "Did you mean 'qlora'?" in message
 
 
+@pytest.mark.parametrize(
+    ("wrong", "key", "hint"),
+    [
+        (tree(evaluate={"metrics": ["bleu", "rogue"]}), "evaluate.metrics.1 = 'rogue'", "rouge"),
+        (tree(train={"report_to": ["wandd"]}), "train.report_to.0 = 'wandd'", "wandb"),
+        ({"data": {"clean": ["meta-instruction"]}}, "data.clean.0 = 'meta-instruction'", "meta-instructions"),
+    ],
+)
+def test_a_misspelt_item_of_a_list_names_the_closest(wrong: dict[str, Any], key: str, hint: str) -> None:
+    message = refusal(wrong)
+    assert f"{key} should be" in message
+    assert f"Did you mean '{hint}'?" in message
+
+
+@pytest.mark.parametrize("wrong", [tree(method={"target_modules": [3]}), tree(data=[]), tree(launch={"gpus": "x"})])
+def test_where_there_are_no_choices_none_is_guessed(wrong: dict[str, Any]) -> None:
+    assert "Did you mean" not in refusal(wrong)
+
+
 def test_missing_names_and_missing_data() -> None:
     assert refusal({"data": {"source": [{"train": 3}]}}).startswith("data.source.0.name is missing.")
     assert refusal({}).startswith("The profile names no data.")
