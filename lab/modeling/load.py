@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -71,7 +72,7 @@ def load_base(
     Args:
         device: "cpu" or "cuda".
         dtype: "bf16", "fp16" or "fp32"; of a quantised model, what it computes in.
-        quantization: "none" or "nf4".
+        quantization: "none", "nf4" or "int8" (LLM.int8: Dettmers et al. 2022).
 
     Raises:
         NotFoundError: there are no weights.
@@ -115,6 +116,10 @@ def _keep_packing(model: PreTrainedModel) -> None:
 def _quantization_config(kind: str, dtype: str, double_quant: bool) -> Any:
     from transformers import BitsAndBytesConfig
 
+    if kind == "int8":
+        # It warns of each cast to fp16, layer by layer and step by step; the cast is what LLM.int8 does.
+        logging.getLogger("bitsandbytes.autograd._functions").setLevel(logging.ERROR)
+        return BitsAndBytesConfig(load_in_8bit=True)
     if kind != "nf4":
         raise ValueError(f"unknown quantisation {kind!r}")
     return BitsAndBytesConfig(

@@ -3,83 +3,89 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from lab.errors import NotFoundError, ProfileError
+from lab.errors import ProfileError
+from lab.modeling.adapters import add_lora
 from lab.profile.schema import Method
+from lab.text import plural
 
 if TYPE_CHECKING:
     import torch
-    from peft import PeftModel
-    from transformers import PreTrainedModel
-
-ATTENTION = ("q_proj", "k_proj", "v_proj", "o_proj", "qkv_proj", "query_key_value", "c_attn")
-MLP = ("gate_proj", "up_proj", "down_proj", "gate_up_proj", "fc1", "fc2", "c_fc")
-ADAPTER = "default"
+    from torch import nn
 
 
-def target_modules(model: PreTrainedModel, targets: str | list[str]) -> list[str] | str:
-    """Return the module names that carry an adapter, as PEFT takes them.
+def train_top(model: Any, method: Method, seed: int) -> Any:
+    """Let the last `method.layers` blocks train, and the head with `method.head`; all else stays frozen.
+
+    Without the head the final norm stays frozen too. A tied head is the embedding, so both train: see `head_is_tied`.
 
     Raises:
-        ProfileError: the model has none of them.
+        ProfileError: the model has fewer blocks, or its weights are packed.
     """
-    if targets == "all-linear":
-        return "all-linear"
-    present = {name.rpartition(".")[2] for name, _ in model.named_modules()}
-    wanted = {"attention": ATTENTION, "mlp": MLP}.get(targets, ()) if isinstance(targets, str) else tuple(targets)
-    found = [name for name in wanted if name in present]
-    missing = [] if isinstance(targets, str) else [name for name in targets if name not in present]
-    if missing or not found:
-        projections = sorted(name for name in present if name.endswith(("proj", "fc1", "fc2", "c_attn", "c_fc")))
+    blocks = decoder_blocks(model)
+    if method.layers > len(blocks):
         raise ProfileError(
-            f"method.target_modules: the model has no module {missing or targets!r}.",
-            f"Choose from {', '.join(projections)}, or set it to 'all-linear'.",
+            f"method.layers = {method.layers}, and the model has {plural(len(blocks), 'block')}.",
+            f"Set it to {len(blocks)} or less.",
         )
-    return found
+    _refuse_packed(model, method)
+    model.requires_grad_(False)
+    for block in blocks[-method.layers :]:
+        block.requires_grad_(True)
+    if method.head:
+        model.get_output_embeddings().requires_grad_(True)
+        _keep_stream(model)
+    return model
 
 
-def add_lora(model: PreTrainedModel, method: Method, seed: int) -> PeftModel:
-    """Return the base with a fresh adapter of `method`, its weights in fp32 and drawn with `seed`.
-
-    Bf16 adapters would lose updates smaller than 1/256 of a weight; AdamW makes them late in a run.
-    """
-    import torch
-    from peft import LoraConfig, TaskType, get_peft_model
-
-    config = LoraConfig(
-        r=method.rank,
-        lora_alpha=method.alpha,
-        lora_dropout=method.dropout,
-        target_modules=target_modules(model, method.target_modules),
-        bias="none",
-        task_type=TaskType.CAUSAL_LM,
-    )
-    torch.manual_seed(seed)
-    adapted = get_peft_model(model, config)
-    cast_trainable(adapted, torch.float32)
-    return adapted
+def train_all(model: Any, method: Method, seed: int) -> Any:
+    """Let every weight train. Raises ProfileError where they are packed."""
+    _refuse_packed(model, method)
+    model.requires_grad_(True)
+    _keep_stream(model)
+    return model
 
 
-METHODS: dict[str, Callable[[PreTrainedModel, Method, int], PreTrainedModel | PeftModel]] = {
+METHODS: dict[str, Callable[[Any, Method, int], Any]] = {
     "baseline": lambda model, method, seed: model,
     "lora": add_lora,
     "qlora": add_lora,
+    "top-layer": train_top,
+    "full": train_all,
 }
 
 
-def load_adapter(model: PreTrainedModel, folder: Path, *, trainable: bool = False) -> PeftModel:
-    """Return the base with the adapter saved in `folder`.
+def decoder_blocks(model: Any) -> Any:
+    """Return the blocks of a causal model, a ModuleList. Raises ProfileError where they cannot be found."""
+    decoder = model.get_decoder()
+    for name in ("layers", "h", "blocks", "block"):
+        if (blocks := getattr(decoder, name, None)) is not None:
+            return blocks
+    raise ProfileError(
+        f"The blocks of a {type(model).__name__} cannot be told apart.", 'Set method.kind to "lora", "qlora" or "full".'
+    )
 
-    Raises:
-        NotFoundError: there is no finished adapter.
-    """
-    from peft import PeftModel
 
-    if not (folder / "adapter_config.json").is_file():
-        raise NotFoundError(f"There is no adapter in {folder}.", "Finish or resume the run that makes it.")
-    return PeftModel.from_pretrained(model, folder, is_trainable=trainable, autocast_adapter_dtype=False)
+def head_is_tied(model: Any) -> bool:
+    """Tell whether the head is the embedding, so that training one trains the other."""
+    head = model.get_output_embeddings()
+    return head is not None and head.weight is model.get_input_embeddings().weight
+
+
+def _keep_stream(model: Any) -> None:
+    """Keep the residual stream in the model's own precision, though a trained embedding is held in fp32."""
+    embedding = model.get_input_embeddings()
+    dtype = embedding.weight.dtype
+    if embedding.weight.requires_grad:
+        embedding.register_forward_hook(lambda module, inputs, output: output.to(dtype))
+
+
+def _refuse_packed(model: nn.Module, method: Method) -> None:
+    if any(not p.is_floating_point() for p in model.parameters()):
+        raise ProfileError(
+            f"method.kind = '{method.kind}' cannot train packed weights.", 'Set model.quantization to "none".'
+        )
 
 
 def cast_trainable(model: torch.nn.Module, dtype: torch.dtype) -> None:
@@ -89,7 +95,7 @@ def cast_trainable(model: torch.nn.Module, dtype: torch.dtype) -> None:
 
 
 def cast_adapter(model: torch.nn.Module, dtype: torch.dtype) -> None:
-    """Bring an adapter's weights to `dtype`, frozen or not: answering in the base's own precision spares casts."""
+    """Bring what trained to `dtype`, adapters frozen or not: answering in the base's own precision spares casts."""
     for name, parameter in model.named_parameters():
-        if "lora_" in name:
+        if "lora_" in name or parameter.requires_grad:
             parameter.data = parameter.data.to(dtype)

@@ -19,6 +19,7 @@ class Family:
     hidden_norms: int = 2
     head_norms: int = 0
     biased: tuple[str, ...] = ()
+    fused: bool = False
     defaults: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -28,6 +29,7 @@ FAMILIES = {
     "mistral": Family(defaults={"num_key_value_heads": 8, "sliding_window": 4096}),
     "qwen2": Family(biased=ATTENTION[:3], defaults={"use_sliding_window": False, "max_window_layers": 28}),
     "qwen3": Family(head_norms=2, defaults={"head_dim": 128, "use_sliding_window": False, "max_window_layers": 28}),
+    "phi3": Family(fused=True, defaults={"sliding_window": None}),
     "smollm3": Family(tied=True, defaults={"num_key_value_heads": 4, "use_sliding_window": False}),
     "gemma2": Family(
         tied=True,
@@ -80,6 +82,7 @@ def shape_from_config(config: Mapping[str, Any]) -> ModelShape:
         hidden_norms=family.hidden_norms,
         head_norms=family.head_norms,
         biased=_biased(values, family),
+        fused=family.fused,
         window=int(values.get("sliding_window") or 0) if (slides := _windowed_layers(values, layers)) else 0,
         windowed_layers=slides,
     )

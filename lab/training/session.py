@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from dataclasses import dataclass
+from typing import Any
 
 import datasets
 import torch
@@ -15,6 +16,7 @@ from lab.data.prepare import Prepared, prepare
 from lab.evaluation.run import Subject, evaluate
 from lab.launching.devices import Device
 from lab.launching.spawn import COMMAND
+from lab.modeling.artifact import load_artifact
 from lab.modeling.hardware import Hardware, detect
 from lab.modeling.load import (
     load_base,
@@ -24,7 +26,7 @@ from lab.modeling.load import (
     torch_dtype,
     trainable_count,
 )
-from lab.modeling.methods import METHODS, cast_adapter, load_adapter
+from lab.modeling.methods import cast_adapter, head_is_tied
 from lab.modeling.prefix import can_share
 from lab.modeling.source import ModelSource, resolve_model
 from lab.profile.schema import Profile
@@ -32,8 +34,9 @@ from lab.runs.paths import RunPaths
 from lab.runs.reader import read_json
 from lab.runs.writer import RunWriter
 from lab.training.environment import describe
-from lab.training.fit import fit, trained_steps
+from lab.training.fit import base_reference, fit, trained_steps, training_done
 from lab.training.recipe import Recipe, decide, steps_in
+from lab.training.stages import Begun, begin
 from lab.training.stopping import StopWish
 
 
@@ -70,37 +73,36 @@ class Session:
         prepared = prepare(profile, tokenizer)
         atomic.write_json(run.data, prepared.report)
         lengths = [len(row.input_ids) for row in prepared.train]
-        sharable = can_share(load_config(source, trust_remote_code=profile.model.trust_remote_code))
-        recipe = kept_recipe(run) or decide(profile, hardware, lengths, sharable=sharable)
+        config = load_config(source, trust_remote_code=profile.model.trust_remote_code)
+        recipe = kept_recipe(run) or decide(profile, hardware, lengths, sharable=can_share(config), config=config)
         atomic.write_json(run.recipe, recipe.as_json())
         atomic.write_json(
             run.environment,
             describe(profile.model.name, hardware, recipe, source, json.loads(os.environ.get(COMMAND, "[]"))),
         )
         writer.phase("starting", "loading weights")
-        model = load_base(
-            source,
-            device=hardware.kind,
-            dtype=recipe.dtype.value,
-            quantization=recipe.quantization.value,
-            double_quant=profile.model.double_quant,
-            attention=recipe.attention.value,
-            trust_remote_code=profile.model.trust_remote_code,
-        )
+        model = _load(profile, source, recipe)
         facts = {"trainable_parameters": 0} | writer.state.get("facts", {}) | {"parameters": parameter_count(model)}
         writer.update(device=hardware.label, model=source.label, facts=facts, now=True)
         return cls(run, owner, writer, profile, hardware, source, tokenizer, prepared, recipe, model)
 
     def train(self, stop: StopWish) -> bool:
         """Train to the end of the profile; skipped where an earlier attempt got there. Returns False if stopped."""
-        total = steps_in(self.profile, len(self.prepared.train))
-        if self.owner != self.run or trained_steps(self.run) >= total:
+        total = steps_in(self.profile, [len(row.input_ids) for row in self.prepared.train])
+        if self.owner != self.run or training_done(self.run, total):
             self.writer.step = trained_steps(self.owner)
-            self.model = load_adapter(self.model, self.owner.adapter)
+            self.model = load_artifact(self.model, self.owner.adapter)
             return True
-        self.model = METHODS[self.profile.method.kind](self.model, self.profile.method, self.profile.train.seed)
-        self._note_trainable()
-        return fit(self.run, self.writer, self.profile, self.recipe, self.model, self.tokenizer, self.prepared, stop)
+        rows = [row.input_ids for row in self.prepared.train]
+        begun = begin(self.model, self.profile, self.run, base_reference(self.profile), rows)
+        self.model = begun.model
+        self._note(begun)
+        done = fit(self.run, self.writer, self.profile, self.recipe, begun, self.tokenizer, self.prepared, stop)
+        if begun.projection is not None:
+            self._fact("orthogonality", begun.projection.largest_cosine())
+        if done and begun.beginning is not None:  # its base was changed: what is evaluated is what was saved
+            self.model = load_artifact(_load(self.profile, self.source, self.recipe), self.run.adapter)
+        return done
 
     def evaluate(self, stop: StopWish) -> bool:
         """Answer and score the test rows. Returns False if stopped."""
@@ -126,9 +128,32 @@ class Session:
         self.writer.summary(metrics={name: entry["value"] for name, entry in metrics.items()})
         return True
 
-    def _note_trainable(self) -> None:
-        facts = self.writer.state.get("facts", {})
-        self.writer.update(facts=facts | {"trainable_parameters": trainable_count(self.model)}, now=True)
+    def _note(self, begun: Begun) -> None:
+        """Say what trains and what it stands on."""
+        for name, value in {**begun.facts, "trainable_parameters": trainable_count(self.model)}.items():
+            self._fact(name, value)
+        method = self.profile.method
+        if method.kind == "top-layer" and method.head and head_is_tied(self.model):
+            self.writer.emit(
+                "alert",
+                level="info",
+                text="The head of this model is its embedding: method.head = true trains both, for every token.",
+            )
+
+    def _fact(self, name: str, value: Any) -> None:
+        self.writer.update(facts={**self.writer.state.get("facts", {}), name: value}, now=True)
+
+
+def _load(profile: Profile, source: ModelSource, recipe: Recipe) -> transformers.PreTrainedModel:
+    return load_base(
+        source,
+        device=recipe.device.value,
+        dtype=recipe.dtype.value,
+        quantization=recipe.quantization.value,
+        double_quant=profile.model.double_quant,
+        attention=recipe.load_attention,
+        trust_remote_code=profile.model.trust_remote_code,
+    )
 
 
 def kept_recipe(run: RunPaths) -> Recipe | None:

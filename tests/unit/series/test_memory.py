@@ -10,6 +10,7 @@ from lab.series.memory import (
     MemorySetup,
     activation_bytes,
     adam_bytes,
+    backward_bytes,
     estimate,
     head_bytes,
     layer_bytes_per_token,
@@ -92,7 +93,9 @@ def test_all_activations_of_8192_tokens_in_gib(
 @pytest.mark.parametrize(("shape", "inputs", "live"), [(LLAMA_1B, 0.50, 0.77), (LLAMA_8B, 2.00, 1.41)])
 def test_checkpointing_keeps_inputs_and_one_live_layer(shape: ModelShape, inputs: float, live: float) -> None:
     setup = MemorySetup(8192, cast_copies=False, checkpoint_every=1)
-    assert activation_bytes(shape, setup) / GIB == pytest.approx(inputs + live, abs=0.011)
+    assert activation_bytes(shape, setup) / GIB == pytest.approx(inputs, abs=0.011)
+    passing = backward_bytes(shape, MemorySetup(8192, cast_copies=False))
+    assert (backward_bytes(shape, setup) - passing) / GIB == pytest.approx(live, abs=0.011)
 
 
 def test_fewer_checkpoints_keep_more() -> None:
@@ -101,39 +104,83 @@ def test_fewer_checkpoints_keep_more() -> None:
     assert len(set(sizes)) == 4
 
 
-@pytest.mark.parametrize(
-    ("shape", "plain", "fused"),
-    [(SMOLLM2_135M, 5.3, 0.29), (LLAMA_1B, 13.7, 0.38), (GEMMA_1B, 28.0, 0.32), (LLAMA_8B, 13.7, 0.50)],
-)
-def test_head_in_gib(shape: ModelShape, plain: float, fused: float) -> None:
-    assert head_bytes(shape, 8192, fused=False) / GIB == pytest.approx(plain, abs=0.051)
-    assert head_bytes(shape, 8192) / GIB == pytest.approx(fused, abs=0.0051)
+# Counted in the storages of one step of 8,192 packed tokens, rank 16, bf16, keys and values repeated: what it takes at
+# its peak beside weights, adapters and moments, in GB. The columns: supervised tokens, checkpoint every, peak.
+COUNTED = [
+    (LLAMA_1B, 8192, 0, 26.64),
+    (LLAMA_1B, 1024, 0, 15.61),
+    (LLAMA_1B, 64, 0, 14.37),
+    (LLAMA_1B, 64, 1, 1.72),
+    (LLAMA_1B, 8192, 1, 13.21),
+    (LLAMA_1B, 64, 4, 11.06),
+    (GEMMA_1B, 8192, 0, 45.39),
+    (GEMMA_1B, 64, 0, 19.82),
+    (GEMMA_1B, 64, 1, 1.47),
+]
 
 
-def test_the_tile_of_a_small_step_is_small() -> None:
-    assert head_bytes(SMOLLM2_135M, 100) == 100 * 32768 * 2 + 100 * 576 * 8
+@pytest.mark.parametrize(("shape", "supervised", "every", "peak"), COUNTED)
+def test_the_peak_of_a_step_is_the_counted_one(shape: ModelShape, supervised: int, every: int, peak: float) -> None:
+    setup = MemorySetup(
+        8192, supervised, checkpoint_every=every, fused_head=False, repeated_heads=True, cast_copies=False
+    )
+    found = estimate(shape, setup)
+    tolerance = 0.03 if every != 1 or supervised > 64 else 0.10  # little is left there, and more of it is passing
+    assert (found.activations + found.temporary) / 1e9 == pytest.approx(peak, rel=tolerance)
 
 
-# One H100, Llama-3.2-1B shape, rank 16 on all linears, packs of 2048 tokens: peak allocated, in GB.
+def test_the_head_takes_twelve_bytes_a_logit_or_a_tile() -> None:
+    states = 8 * 100 * 576
+    assert head_bytes(SMOLLM2_135M, 100, fused=False) == 12 * 100 * 49152 + states
+    assert head_bytes(SMOLLM2_135M, 100) == 2 * 100 * 49152 + states
+    assert head_bytes(LLAMA_1B, 8192) == (512 << 20) + 8 * 8192 * 2048
+
+
+# One H100, Llama-3.2-1B shape, rank 16 on all linears, packs of 2048 tokens, torch 2.11: peak allocated, in GB.
 MEASURED: list[tuple[dict[str, Any], float]] = [
-    ({"tokens": 16384, "liger": True, "dropout": True}, 35.3),
-    ({"tokens": 16384, "liger": True}, 29.6),
-    ({"tokens": 16384, "liger": True, "cast_copies": False}, 24.8),
-    ({"tokens": 32768, "liger": True, "cast_copies": False}, 48.8),
-    ({"tokens": 16384, "liger": True, "cast_copies": False, "quantization": "nf4"}, 23.2),
-    ({"tokens": 16384, "liger": True, "cast_copies": False, "quantization": "nf4", "checkpoint_every": 1}, 5.16),
+    ({"tokens": 16384, "dropout": True, "cast_copies": True}, 35.3),
+    ({"tokens": 16384, "cast_copies": True}, 29.6),
+    ({"tokens": 16384}, 24.8),
+    ({"tokens": 32768}, 48.8),
+    ({"tokens": 16384, "quantization": "nf4"}, 23.2),
 ]
 
 
 @pytest.mark.parametrize(("setup", "gigabytes"), MEASURED)
-def test_the_total_is_within_ten_percent_of_what_a_gpu_showed(setup: dict[str, Any], gigabytes: float) -> None:
-    assert estimate(LLAMA_1B, MemorySetup(**setup)).total / 1e9 == pytest.approx(gigabytes, rel=0.10)
+def test_the_peak_is_within_ten_percent_of_what_a_gpu_showed(setup: dict[str, Any], gigabytes: float) -> None:
+    whole = {"liger": True, "repeated_heads": True, "cast_copies": False, **setup}
+    assert estimate(LLAMA_1B, MemorySetup(**whole)).allocated / 1e9 == pytest.approx(gigabytes, rel=0.10)
+
+
+def test_fused_projections_keep_each_input_once() -> None:
+    fused = MemorySetup(1, fused_lora=True)
+    assert layer_bytes_per_token(LLAMA_1B, fused) == 4 * 8192 + 8 * 2048 + 4 * 40 * 64 + 4 * 32 + 14 * 16 + 8
+    assert layer_bytes_per_token(GEMMA_1B, fused) == 4 * 6912 + 12 * 1152 + 6 * 5 * 256 + 4 * 4 + 14 * 16 + 16
+    assert layer_bytes_per_token(LLAMA_1B, fused) < 0.6 * layer_bytes_per_token(LLAMA_1B, MemorySetup(1))
+
+
+def test_a_validation_batch_counts_where_its_logits_take_more_than_training() -> None:
+    setup = {"tokens": 8192, "fused_lora": True, "supervised": 100}
+    plain, little, much = (estimate(GEMMA_1B, MemorySetup(**setup, validated=n)).allocated for n in (0, 100, 8192))
+    assert plain == little
+    frozen = estimate(GEMMA_1B, MemorySetup(**setup))
+    assert much == frozen.weights + frozen.trainable + 8 * 8192 * 262144
 
 
 def test_parts_that_are_not_there_are_nothing() -> None:
     found = estimate(LLAMA_1B, MemorySetup(1024, rank=0, gpu=False))
-    assert (found.trainable, found.dequantized, found.overhead) == (0, 0, 0)
-    assert found.total == found.weights + found.activations + found.head
+    assert (found.trainable, found.overhead) == (0, 0)
+    assert found.total == found.allocated == found.weights + found.activations + found.temporary
+
+
+def test_a_quantised_matrix_is_unpacked_for_a_while() -> None:
+    plain, packed = (backward_bytes(LLAMA_1B, MemorySetup(1, quantization=kind)) for kind in ("none", "nf4"))
+    assert packed - plain == 2 * 2048 * 8192
+
+
+def test_nothing_is_kept_of_no_tokens() -> None:
+    found = estimate(LLAMA_1B, MemorySetup(0, rank=0))
+    assert (found.activations, found.temporary) == (0, 0)
 
 
 def test_training_the_base_adds_gradients_and_moments_but_not_the_weights_again() -> None:
