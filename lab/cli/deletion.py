@@ -18,7 +18,8 @@ def rm(run: Run, yes: Yes = False, json: Json = False) -> None:
     from lab.runs.store import find_run
 
     info = find_run(run)
-    confirm(f"Delete {_idle(info).id} ({info.state})?", yes=yes)
+    _warn_of_users([_idle(info)])
+    confirm(f"Delete {info.id} ({info.state})?", yes=yes)
     _delete(info)
     if json:
         print_json({"deleted": [info.id]})
@@ -46,6 +47,8 @@ def prune(
     if not chosen:
         note("There is nothing to delete.")
     else:
+        if not checkpoints:
+            _warn_of_users(chosen)
         what = "the checkpoints of " if checkpoints else ""
         confirm(f"Delete {what}{', '.join(info.id for info in chosen)}?", yes=yes)
     freed: dict[str, int] = {}
@@ -60,6 +63,16 @@ def prune(
         from lab.text import byte_size
 
         typer.echo(f"Freed {byte_size(sum(freed.values()))}")
+
+
+def _warn_of_users(doomed: list[RunInfo]) -> None:
+    """Name the runs that stay and build on what is to be deleted."""
+    from lab.runs.lineage import built_on
+
+    going = {info.id for info in doomed}
+    for info in doomed:
+        if staying := [name for name in built_on(info.run) if name not in going]:
+            note(f"{', '.join(staying)} cannot be used without {info.id}.")
 
 
 def _idle(info: RunInfo) -> RunInfo:

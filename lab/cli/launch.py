@@ -18,11 +18,9 @@ if TYPE_CHECKING:
 
 def check_before_start(resolved: Resolved) -> None:
     """Refuse what can be refused without loading anything: model name, data files, unknown bundled names."""
-    from lab.data.sources import check_sources
-    from lab.modeling.source import check_model_name
+    from lab.training.precheck import check
 
-    check_model_name(resolved.profile.model.name)
-    check_sources(resolved.profile.data)
+    check(resolved.profile)
 
 
 def start_all(rows: Sequence[tuple[Resolved, Labels]]) -> list[RunPaths]:
@@ -33,7 +31,7 @@ def start_all(rows: Sequence[tuple[Resolved, Labels]]) -> list[RunPaths]:
         check_before_start(resolved)
     runs = []
     for resolved, labels in rows:
-        runs.append(start(resolved, labels=labels))
+        runs.append(start(resolved, labels=labels, in_line=True))
         note(f"Started {runs[-1].id}")
     return runs
 

@@ -20,13 +20,14 @@ from lab.errors import LabError, NotFoundError
 from lab.home import make_private
 from lab.launching import stop as ladder
 from lab.launching.local import start
+from lab.launching.precheck import check_before_start
 from lab.launching.resume import resume
+from lab.launching.study import start_missing
 from lab.profile.load import load_profile, parse_assignment
 from lab.profile.study import load_study
-from lab.runs.labels import Labels, read_labels, write_labels
+from lab.runs.labels import read_labels, write_labels
 from lab.runs.paths import RunPaths
-from lab.runs.state import LIVE, RESUMABLE
-from lab.runs.store import RunInfo, delete_run, list_runs, read_run
+from lab.runs.store import RunInfo, delete_run, read_run
 from lab.text import plural, sanitize
 
 WHO = "the console"
@@ -91,25 +92,19 @@ def archive(folder: Path) -> Done:
 
 def start_profile(name: str, sets: Sequence[str] = ()) -> Done:
     """Start a run of profile `name` with `sets` (`key=value`)."""
-    run = start(load_profile(name, sets))
+    resolved = load_profile(name, sets)
+    check_before_start([resolved])
+    run = start(resolved)
     return Done(f"{run.id} is started. It goes on when the console is closed.", run.folder)
 
 
 def start_study(name: str) -> Done:
     """Start every row of a study that is neither done nor under way; rows that were cut off are resumed."""
     study = load_study(name)
-    runs = [info for info in list_runs() if info.labels.study == study.name]
-    begun: list[RunPaths] = []
-    for row in study.rows:
-        own = [i for i in runs if i.labels.row == row.name and i.record.get("profile_hash") == row.resolved.hash]
-        if any(info.state in (*LIVE, "completed") for info in own):
-            continue
-        broken = next((info for info in own if info.state in RESUMABLE), None)
-        labels = Labels(study=study.name, row=row.name)
-        begun.append(resume(broken).run if broken is not None else start(row.resolved, labels=labels))
-    done = len(study.rows) - len(begun)
-    rest = f"; {plural(done, 'row')} done or under way already" if done else ""
-    return Done(f"Study {study.name}: {plural(len(begun), 'run')} started{rest}.", begun[0].folder if begun else None)
+    begun = start_missing(study)
+    rest = f"; {plural(done, 'row')} done already" if (done := len(study.rows) - len(begun)) else ""
+    first = begun[0].run.folder if begun else None
+    return Done(f"Study {study.name}: {plural(len(begun), 'run')} under way{rest}.", first)
 
 
 def assignments(text: str) -> list[str]:

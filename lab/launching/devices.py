@@ -15,13 +15,25 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from lab.launching.hostlocks import Ticket, holder, living_tickets, lock_folder, take, ticket
+from lab.launching.hostlocks import (
+    Place,
+    Ticket,
+    holder,
+    inherited_place,
+    living_tickets,
+    lock_folder,
+    stand_in_line,
+    take,
+    ticket,
+)
 from lab.telemetry.devices import Gpu, visible_devices
 from lab.telemetry.devices import list_gpus as installed_gpus
 from lab.text import byte_size, sanitize
 
 STRANGER_BYTES = 512_000_000
 POLL_SECONDS = 0.5
+PLACE = "LAB_PLACE"
+"""Variable in which a worker finds the place in the queue that was taken for it: a handle and the ticket's name."""
 _NAMED = 3
 
 
@@ -86,9 +98,8 @@ def wait_for_device(
         RunStateError: the folder of the device locks cannot be used.
     """
     folder = lock_folder()
-    cards = list_gpus() if gpus > 0 else ()
-    choices = [_Choice(_lock_name(gpu), gpu) for gpu in cards] or [_Choice("cpu.lock", None)]
-    with ticket(folder, run, tuple(choice.lock for choice in choices)) as mine:
+    choices = _choices(gpus, list_gpus)
+    with ticket(folder, run, tuple(choice.lock for choice in choices), _place_taken(folder)) as mine:
         said = ""
         while not should_stop():
             older = [other for other in living_tickets(folder) if other < mine]
@@ -104,6 +115,24 @@ def wait_for_device(
                 said = line
             time.sleep(poll)
     return None
+
+
+def take_place(run: str, gpus: int, list_gpus: Callable[[], Sequence[Gpu]] = usable_gpus) -> Place:
+    """Take a place in the queue for a worker that is started next: several runs then begin in the order of starts.
+
+    The caller hands the place to the worker and closes its own handle. Raises RunStateError as `wait_for_device`.
+    """
+    return stand_in_line(lock_folder(), run, tuple(choice.lock for choice in _choices(gpus, list_gpus)))
+
+
+def _place_taken(folder: Path) -> Place | None:
+    handle, _, name = os.environ.pop(PLACE, "").partition(":")
+    return inherited_place(folder / name, int(handle)) if handle.isdecimal() else None
+
+
+def _choices(gpus: int, list_gpus: Callable[[], Sequence[Gpu]]) -> list[_Choice]:
+    cards = list_gpus() if gpus > 0 else ()
+    return [_Choice(_lock_name(gpu), gpu) for gpu in cards] or [_Choice("cpu.lock", None)]
 
 
 def strangers_line(gpu: Gpu) -> str:

@@ -89,11 +89,27 @@ def holder(folder: Path, name: str) -> str | None:
     return None if found is None else _clean(found.get("run")) or "another process"
 
 
-@contextlib.contextmanager
-def ticket(folder: Path, run: str, locks: tuple[str, ...]) -> Iterator[Ticket]:
-    """Stand in the queue for any one of `locks` while the context lasts.
+@dataclass(frozen=True)
+class Place:
+    """A ticket that this process holds: it counts for as long as `handle` is open here or in a child."""
+
+    ticket: Ticket
+    path: Path
+    handle: int
+
+    def leave(self) -> None:
+        """Give the place up."""
+        self.path.unlink(missing_ok=True)
+        os.close(self.handle)
+
+
+def stand_in_line(folder: Path, run: str, locks: tuple[str, ...]) -> Place:
+    """Take a place at the end of the queue for any one of `locks`.
 
     The ticket's file is locked before it gets its name, so that nobody sees it unlocked and takes it for a dead one.
+
+    Raises:
+        RunStateError: the folder cannot be written.
     """
     mine = Ticket(time.monotonic_ns(), os.getpid(), run, locks)
     path = folder / f"ticket-{mine.t}-{mine.pid}"
@@ -107,11 +123,40 @@ def ticket(folder: Path, run: str, locks: tuple[str, ...]) -> Iterator[Ticket]:
         os.fchmod(handle, 0o644)
         _write(handle, {"run": run, "locks": list(locks)})
         scratch.rename(path)
-        yield mine
-    finally:
+    except BaseException:
         scratch.unlink(missing_ok=True)
-        path.unlink(missing_ok=True)
         os.close(handle)
+        raise
+    return Place(mine, path, handle)
+
+
+def inherited_place(path: Path, handle: int) -> Place | None:
+    """Return the place that the process which started this one took for it; None if it is not there any more."""
+    name = _TICKET.fullmatch(path.name)
+    try:
+        if name is None or os.fstat(handle).st_ino != path.lstat().st_ino:
+            return None
+    except OSError:
+        return None
+    note = _note(handle)
+    return Place(_ticket(int(name[1]), int(name[2]), note), path, handle)
+
+
+@contextlib.contextmanager
+def ticket(folder: Path, run: str, locks: tuple[str, ...], place: Place | None = None) -> Iterator[Ticket]:
+    """Stand in the queue for any one of `locks` while the context lasts.
+
+    Args:
+        place: one that is held already; given up for a new one where it is for other locks.
+    """
+    if place is not None and set(place.ticket.locks) != set(locks):
+        place.leave()
+        place = None
+    held = place or stand_in_line(folder, run, locks)
+    try:
+        yield held.ticket
+    finally:
+        held.leave()
 
 
 def living_tickets(folder: Path) -> list[Ticket]:
@@ -126,10 +171,14 @@ def living_tickets(folder: Path) -> list[Ticket]:
             with contextlib.suppress(OSError):  # another user's: dead all the same
                 path.unlink()
             continue
-        locks = note.get("locks")
-        wanted = tuple(str(lock) for lock in locks) if isinstance(locks, list) else ()
-        found.append(Ticket(int(name[1]), int(name[2]), _clean(note.get("run")), wanted))
+        found.append(_ticket(int(name[1]), int(name[2]), note))
     return sorted(found)
+
+
+def _ticket(t: int, pid: int, note: dict[str, Any]) -> Ticket:
+    locks = note.get("locks")
+    wanted = tuple(str(lock) for lock in locks) if isinstance(locks, list) else ()
+    return Ticket(t, pid, _clean(note.get("run")), wanted)
 
 
 def _open_lock(folder: Path, name: str) -> int:

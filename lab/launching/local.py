@@ -13,10 +13,12 @@ from typing import Any
 from lab import atomic
 from lab.errors import LabError, OutOfSpaceError
 from lab.home import runs_root
+from lab.launching.earlier import pin, place_for
 from lab.launching.recorded import working_folder, write_started
 from lab.launching.spawn import WORKER, check_space, spawn
 from lab.profile.load import Resolved
 from lab.profile.schema import Profile
+from lab.profile.trackers import refuse_missing_trackers
 from lab.runs import lock
 from lab.runs.events import SCHEMA
 from lab.runs.labels import Labels, write_labels
@@ -33,6 +35,7 @@ def start(
     labels: Labels | None = None,
     command: Sequence[str] = WORKER,
     environment: Mapping[str, str] | None = None,
+    in_line: bool = False,
 ) -> RunPaths:
     """Make a run folder for `resolved` and start its worker, which waits there for its device; return at once.
 
@@ -42,11 +45,16 @@ def start(
     Args:
         command: arguments of the Python interpreter that come before the folder.
         environment: variables for the worker on top of this process's own.
+        in_line: take the worker's place in the queue for devices now, so that runs begin in the order of their starts.
 
     Raises:
+        NotFoundError, RunStateError: the run that the profile builds on is not there, or has not ended well.
+        ProfileError: a tracker that it names is not installed.
         OutOfSpaceError: the disk is (nearly) full or the folder cannot be written.
         LabError: the worker could not be started. In both cases no folder is left.
     """
+    refuse_missing_trackers(resolved.profile)
+    resolved = pin(resolved)
     check_space(runs_root(create=True))
     run = new_run(f"{short_model(resolved.profile)}-{resolved.profile.method.kind}")
     try:
@@ -55,7 +63,8 @@ def start(
             write_started(run, resolved, working_folder(resolved.profile))
             write_labels(run, labels or Labels())
             atomic.write_json(run.state, first_state(run, resolved))
-            spawn(run, handle, command=command, environment=environment)
+            place = place_for(run, resolved.profile) if in_line else None
+            spawn(run, handle, command=command, environment=environment, place=place)
         finally:
             os.close(handle)
     except (OSError, LabError) as error:

@@ -15,6 +15,7 @@ from typing import Any
 
 from lab import atomic, jsonio
 from lab.errors import LabError, NotFoundError, ProfileError, RunStateError
+from lab.launching.earlier import place_for
 from lab.launching.recorded import Started, read_started, write_started
 from lab.launching.spawn import WORKER, check_space, spawn
 from lab.profile.load import Resolved, read_toml, resolve
@@ -74,8 +75,12 @@ def resume(
     *,
     command: Sequence[str] = WORKER,
     environment: Mapping[str, str] | None = None,
+    in_line: bool = False,
 ) -> Resumed:
     """Start a new attempt of the run in its own folder and return at once.
+
+    Args:
+        in_line: as in `local.start`.
 
     Raises:
         What `check_resume` raises, and RunStateError where somebody else was faster.
@@ -96,7 +101,8 @@ def resume(
             atomic.write_json(info.run.state, _next_state(record, resumed, resolved))
             write_started(info.run, resolved, before.folder)
             folder = before.folder if before.folder and before.folder.is_dir() else None
-            spawn(info.run, handle, command=command, environment=environment, folder=folder)
+            place = place_for(info.run, resolved.profile) if in_line else None
+            spawn(info.run, handle, command=command, environment=environment, folder=folder, place=place)
     finally:
         os.close(handle)
     return resumed

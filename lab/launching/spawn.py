@@ -17,6 +17,8 @@ from dataclasses import asdict
 from pathlib import Path
 
 from lab.errors import LabError, OutOfSpaceError
+from lab.launching.devices import PLACE
+from lab.launching.hostlocks import Place
 from lab.runs import lock
 from lab.runs.paths import RunPaths
 from lab.text import byte_size
@@ -49,6 +51,7 @@ def spawn(
     command: Sequence[str] = WORKER,
     environment: Mapping[str, str] | None = None,
     folder: Path | None = None,
+    place: Place | None = None,
 ) -> None:
     """Start the worker of `run` and let it go.
 
@@ -59,12 +62,15 @@ def spawn(
     Args:
         environment: variables on top of this process's own.
         folder: where relative names in the profile begin; by default this process's working folder.
+        place: in the queue for devices, taken for this worker; given up here, and kept by the worker alone.
 
     Raises:
         LabError: the process could not be started; nothing of it is left.
     """
     words = json.dumps([Path(sys.argv[0]).name, *sys.argv[1:]])
     inherited = {**os.environ, COMMAND: words, **(environment or {}), "PYTHONUNBUFFERED": "1"}
+    if place is not None:
+        inherited[PLACE] = f"{place.handle}:{place.path.name}"
     try:
         with os.fdopen(os.open(run.log, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600), "ab") as log:
             worker = subprocess.Popen(
@@ -72,15 +78,19 @@ def spawn(
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
-                pass_fds=[handle],
+                pass_fds=[handle] if place is None else [handle, place.handle],
                 start_new_session=True,
                 cwd=folder,
                 env=inherited,
             )
     except OSError as error:
+        if place is not None:
+            place.leave()
         raise LabError(
             f"The worker of {run.id} could not be started ({error.strerror}).", "See `lab doctor` for what is short."
         ) from error
+    if place is not None:
+        os.close(place.handle)
     _name_holder(handle, worker.pid)
     threading.Thread(target=worker.wait, name=f"reap {worker.pid}", daemon=True).start()
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pydantic import Field, ValidationError
+from pydantic import Field, ValidationError, model_validator
 
 from lab import jsonio
 from lab.errors import NotFoundError, ProfileError
@@ -20,10 +20,24 @@ from lab.text import did_you_mean, sanitize
 class Axis(Section):
     key: str = Field(min_length=1)
     values: list[Any] = Field(min_length=1)
+    names: list[str] = Field(default_factory=list)
+    """What the values are called in the names of rows; by default the key and the value."""
+
+    @model_validator(mode="after")
+    def _one_name_a_value(self) -> Axis:
+        if self.names and len(self.names) != len(self.values):
+            raise ValueError(f"{len(self.names)} names for {len(self.values)} values")
+        return self
+
+    @property
+    def choices(self) -> list[tuple[str, str, Any]]:
+        """(name in the table, key path, value) of each value."""
+        plain = [f"{self.key.rpartition('.')[2]} {value}" for value in self.values]
+        return [(name, self.key, value) for name, value in zip(self.names or plain, self.values, strict=True)]
 
 
 class Stage(Section):
-    profile: str
+    profile: str = ""
     set: dict[str, Any] = Field(default_factory=dict)
 
 
@@ -37,6 +51,7 @@ class Row(Section):
 class StudyTable(Section):
     description: str = ""
     profile: str = ""
+    set: dict[str, Any] = Field(default_factory=dict)
     baseline: bool = False
     baseline_quantized: bool = False
     seeds: list[int] = Field(default_factory=list)
@@ -50,10 +65,15 @@ class StudyFile(Section):
 
 @dataclass(frozen=True)
 class StudyRow:
-    """One run of a study: its name in the table and its checked profile."""
+    """One run of a study: its name in the table and its checked profile.
+
+    Attributes:
+        after: the row whose run a later stage calls "previous"; "" for every other row.
+    """
 
     name: str
     resolved: Resolved
+    after: str = ""
 
 
 @dataclass(frozen=True)
@@ -115,43 +135,89 @@ def load_study(name: str, sets: tuple[str, ...] = ()) -> Study:
             raise ProfileError(f"{path.name} has two rows called {row!r}.", "Give each [[study.row]] its own name.")
     if not rows:
         raise ProfileError(f"{path.name} has no rows.", "Add [[study.axis]], [[study.row]] or baseline = true.")
-    return Study(path.stem, table.description, rows, tuple(axis.key for axis in table.axis))
+    return Study(path.stem, table.description, rows, _axes(table))
+
+
+def _axes(table: StudyTable) -> tuple[str, ...]:
+    """Return what the study varies on purpose: its axes, its seeds, and what a stage begins with."""
+    seeds = ["train.seed"] if len(table.seeds) > 1 else []
+    staged = ["model.adapter", "model.adapter_mode", "method.orthogonal_to"] if any(r.stages for r in table.row) else []
+    return tuple(dict.fromkeys([*(axis.key for axis in table.axis), *seeds, *staged]))
 
 
 def _rows(table: StudyTable, path: Path, sets: tuple[str, ...]) -> list[StudyRow]:
     rows: list[StudyRow] = []
+    plan = _Plan(table, path, sets)
     if table.baseline:
-        rows.append(_row("baseline", table.profile, {"method.kind": "baseline"}, sets, path))
+        rows.append(plan.row("baseline", table.profile, {"method.kind": "baseline"}))
     if table.baseline_quantized:
         quantized = {"method.kind": "baseline", "model.quantization": "nf4"}
-        rows.append(_row("baseline nf4", table.profile, quantized, sets, path))
-    for values in itertools.product(*(axis.values for axis in table.axis)) if table.axis else ():
-        chosen = dict(zip((axis.key for axis in table.axis), values, strict=True))
-        name = ", ".join(f"{key.rpartition('.')[2]} {value}" for key, value in chosen.items())
-        rows += _seeded(name, table.profile, chosen, table.seeds, sets, path)
+        rows.append(plan.row("baseline nf4", table.profile, quantized))
+    for choices in itertools.product(*(axis.choices for axis in table.axis)) if table.axis else ():
+        chosen = {key: value for _, key, value in choices}
+        name = ", ".join(name for name, _, _ in choices)
+        rows += [plan.row(n, table.profile, {**chosen, **seed}) for n, seed in plan.seeded(name)]
     for row in table.row:
-        if row.stages:
-            raise ProfileError(f"Row {row.name!r} of {path.name} has stages, which are not built yet.", "Remove them.")
-        rows += _seeded(row.name, row.profile or table.profile, row.set, table.seeds, sets, path)
+        for name, seed in plan.seeded(row.name):
+            if row.stages:
+                rows += plan.stages(row, name, seed)
+            else:
+                rows.append(plan.row(name, row.profile or table.profile, {**row.set, **seed}))
     return rows
 
 
-def _seeded(
-    name: str, profile: str, chosen: dict[str, Any], seeds: list[int], sets: tuple[str, ...], path: Path
-) -> list[StudyRow]:
-    """Return the row once for each seed; with several seeds the seed is part of the name."""
-    if not seeds:
-        return [_row(name, profile, chosen, sets, path)]
-    several = len(seeds) > 1
-    return [
-        _row(f"{name}, seed {s}" if several else name, profile, {**chosen, "train.seed": s}, sets, path) for s in seeds
-    ]
+@dataclass(frozen=True)
+class _Plan:
+    """Makes the rows of one file: `[study] set` < the row's own values < `--set`."""
+
+    table: StudyTable
+    path: Path
+    sets: tuple[str, ...]
+
+    def seeded(self, name: str) -> list[tuple[str, dict[str, Any]]]:
+        """Return (name, values) of a row for each seed; with several seeds the seed is part of the name."""
+        several = len(self.table.seeds) > 1
+        return [(f"{name}, seed {s}" if several else name, {"train.seed": s}) for s in self.table.seeds] or [(name, {})]
+
+    def row(self, name: str, profile: str, chosen: dict[str, Any], after: str = "") -> StudyRow:
+        if not profile:
+            raise ProfileError(
+                f"Row {name!r} of {self.path.name} names no profile.", 'Set profile = "..." in [study] or the row.'
+            )
+        values = {**flat(self.table.set), **flat(chosen)}
+        flags = [f"{key}={_toml(value)}" for key, value in values.items()]
+        return StudyRow(name, load_profile(profile, [*flags, *self.sets]), after)
+
+    def stages(self, row: Row, name: str, seed: dict[str, Any]) -> list[StudyRow]:
+        """Return a row for each stage; what the row itself sets holds for all of them."""
+        rows: list[StudyRow] = []
+        for number, stage in enumerate(row.stages, 1):
+            chosen = {**flat(row.set), **flat(stage.set), **seed}
+            after = rows[-1].name if rows else ""
+            made = self.row(
+                f"{name}, stage {number}", stage.profile or row.profile or self.table.profile, chosen, after
+            )
+            profile = made.resolved.profile
+            if not after and "previous" in (profile.model.adapter, profile.method.orthogonal_to):
+                raise ProfileError(
+                    f'Stage 1 of row {row.name!r} of {self.path.name} says "previous", and nothing is before it.',
+                    "Leave model.adapter and method.orthogonal_to of the first stage empty, or name a run.",
+                )
+            rows.append(made)
+        return rows
 
 
-def _row(name: str, profile: str, chosen: dict[str, Any], sets: tuple[str, ...], path: Path) -> StudyRow:
-    if not profile:
-        raise ProfileError(
-            f"Row {name!r} of {path.name} names no profile.", 'Set profile = "..." in [study] or the row.'
-        )
-    flags = [f"{key}={jsonio.dumps(value)}" for key, value in chosen.items()]
-    return StudyRow(name, load_profile(profile, [*flags, *sets]))
+def flat(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Return key path -> value; dotted keys without quotes arrive from TOML as tables within tables."""
+    found: dict[str, Any] = {}
+    for key, value in values.items():
+        inner = isinstance(value, dict) and value
+        found |= flat(value, f"{prefix}{key}.") if inner else {f"{prefix}{key}": value}
+    return found
+
+
+def _toml(value: Any) -> str:
+    """Return a value as `--set` reads it."""
+    if isinstance(value, dict):
+        return "{}"
+    return jsonio.dumps(value)

@@ -11,6 +11,7 @@ import pytest
 
 from lab import atomic
 from lab.runs.paths import RunPaths
+from tests.fixtures.folders import make_run
 from tests.unit.cli.conftest import Lab, content
 
 
@@ -94,3 +95,12 @@ def test_prune_checkpoints_takes_only_those_of_completed_runs(lab: Lab, home: Pa
     assert said.json == {"deleted": [four["completed"].id], "freed_bytes": 1000}
     gone = f"runs/{four['completed'].id}/checkpoints/checkpoint-4/optimizer.pt"
     assert content(home) == {name: held for name, held in before.items() if name != gone}
+
+
+def test_runs_that_build_on_a_deleted_one_are_named(lab: Lab, home: Path, four: dict[str, RunPaths]) -> None:
+    doomed = four["failed"]
+    user = make_run(home, "second-stage", profile={"model": {"adapter": f"run:{doomed.id}"}})
+    warning = f"{user.id} cannot be used without {doomed.id}.\n"
+    lab("runs", "rm", "failed").refused(2, warning, "no terminal")
+    assert lab("runs", "rm", user.id, "--yes").err == ""
+    assert lab("runs", "rm", "failed", "--yes").err == ""

@@ -51,6 +51,17 @@ def test_values_of_an_axis_keep_their_type(write: Write, value: str) -> None:
     assert row.resolved.profile.method.target_modules == direct.resolved.profile.method.target_modules
 
 
+def test_values_of_an_axis_may_have_names(write: Write) -> None:
+    axis = '[study]\nprofile = "plain"\n[[study.axis]]\nkey = "method.target_modules"\n'
+    write("studies/s", axis + 'values = [["q_proj"], "mlp"]\nnames = ["q", "the MLP"]\n')
+    rows = load_study("s").rows
+    assert [row.name for row in rows] == ["q", "the MLP"]
+    assert [row.resolved.profile.method.target_modules for row in rows] == [["q_proj"], "mlp"]
+    write("studies/t", axis + 'values = ["attention", "mlp"]\nnames = ["one"]\n')
+    with pytest.raises(ProfileError, match=r"study\.axis\.0: .*1 names for 2 values"):
+        load_study("t")
+
+
 def test_baselines_come_first_then_axes_then_rows(write: Write) -> None:
     write(
         "studies/s",
@@ -90,6 +101,42 @@ def test_seeds_repeat_rows(write: Write, seeds: str, names: list[str]) -> None:
     assert str(chosen) == seeds or (seeds == "[]" and chosen == [42])
 
 
+STAGED = """[study]
+profile = "plain"
+seeds = [1, 2]
+set = {train.epochs = 3.0, method.rank = 4}
+[[study.row]]
+name = "two"
+set = {method.alpha = 8}
+stages = [{set = {method.rank = 8}}, {profile = "other", set = {"model.adapter" = "previous", train.epochs = 1.0}}]
+"""
+
+
+def test_each_stage_is_a_row_of_its_own(write: Write) -> None:
+    write("studies/s", STAGED)
+    study = load_study("s")
+    names = ["two, seed 1, stage 1", "two, seed 1, stage 2", "two, seed 2, stage 1", "two, seed 2, stage 2"]
+    assert [row.name for row in study.rows] == names
+    assert [row.after for row in study.rows] == ["", names[0], "", names[2]]
+    profiles = [row.resolved.profile for row in study.rows]
+    assert [p.train.seed for p in profiles] == [1, 1, 2, 2]
+    assert [p.model.adapter for p in profiles] == ["", "previous", "", "previous"]
+    assert [(p.method.rank, p.method.alpha, p.train.epochs) for p in profiles[:2]] == [(8, 8, 3.0), (4, 8, 1.0)]
+    assert study.axes == ("train.seed", "model.adapter", "model.adapter_mode", "method.orthogonal_to")
+
+
+@pytest.mark.parametrize(
+    "values", ['{"train.epochs" = 3.0, "data.system_prompt" = "x"}', '{train.epochs = 3.0, data.system_prompt = "x"}']
+)
+@pytest.mark.parametrize("place", ["study", "row"])
+def test_dotted_keys_need_no_quotes(write: Write, values: str, place: str) -> None:
+    here = {"study": "", "row": "", place: f"set = {values}\n"}
+    text = f'[study]\nprofile = "plain"\n{here["study"]}[[study.row]]\nname = "a"\n{here["row"]}'
+    write("studies/s", text)
+    profile = load_study("s").rows[0].resolved.profile
+    assert (profile.train.epochs, profile.data.system_prompt) == (3.0, "x")
+
+
 def test_flags_reach_every_row_and_win(write: Write) -> None:
     write("studies/s", '[study]\nprofile = "plain"\n[[study.axis]]\nkey = "train.seed"\nvalues = [1, 2]\n')
     rows = load_study("s", ("train.epochs=3", "train.seed=9")).rows
@@ -117,14 +164,16 @@ def test_flags_reach_every_row_and_win(write: Write) -> None:
             "two rows called 'baseline'",
         ),
         (
-            '[study]\n[[study.row]]\nname = "a"\n[[study.row.stages]]\nprofile = "plain"\n',
+            '[study]\nprofile = "plain"\n[[study.row]]\nname = "a"\n[[study.row.stages]]\n'
+            'set = {model.adapter = "previous"}\n',
             ProfileError,
-            "Row 'a' of s.toml has stages, which are not built yet",
+            "Stage 1 of row 'a' of s.toml says \"previous\", and nothing is before it",
         ),
         (
-            '[study]\nprofile = "plain"\n[[study.axis]]\nkey = "method.kind"\nvalues = ["lora", "full"]\n',
+            '[study]\nprofile = "plain"\n[[study.axis]]\nkey = "method.kind"\nvalues = ["lora", "full"]\n'
+            '[study.set]\nmethod.variant = "dora"\n',
             ProfileError,
-            "method.kind = 'full' is not built yet",
+            "method.variant = 'dora' is a form of adapter, and 'full' trains none",
         ),
         (
             '[study]\nprofile = "plain"\n[[study.axis]]\nkey = "method.rnk"\nvalues = [1]\n',
