@@ -13,7 +13,7 @@ from lab.text import byte_size, clip, display_width, number, pad, plural, short_
 WIDEST = 80
 DIM, PLAIN = "\x1b[2m", "\x1b[0m"
 OPEN, CLOSE = "[[", "]]"
-PARTS = ("weights", "trainable", "activations", "head", "dequantized", "overhead")
+PARTS = ("weights", "trainable", "activations", "temporary", "overhead")
 
 LENGTHS = ("min", "median", "p90", "max")
 
@@ -65,7 +65,7 @@ def _value(value: Any) -> str:
 def _data(report: dict[str, Any], columns: int) -> str:
     sources = [(source["name"], _source(source)) for source in report["sources"]]
     facts = [
-        ("template", f"{report['template']['source']} ({report['template']['hash']})"),
+        ("template", _template(report["template"])),
         ("supervised", f"{_percent(report['supervised_share'])} of all tokens"),
         ("lost", f"{_percent(report['dropped_share'])} of the rows, unasked"),
     ]
@@ -74,10 +74,24 @@ def _data(report: dict[str, Any], columns: int) -> str:
     )
 
 
+def _template(template: dict[str, Any]) -> str:
+    folded = ", system messages go into the first user turn" if template["folds_system"] else ""
+    return f"{template['source']} ({template['hash']}){folded}"
+
+
 def _source(source: dict[str, Any]) -> str:
     dropped = [f"{count:,} {reason}" for reason, count in source["dropped"].items()]
     counts = [f"{source['read']:,} rows read", f"{source['kept']:,} kept"]
-    return f"{source['format']}: " + ", ".join([*counts, *(["dropped: " + ", ".join(dropped)] if dropped else [])])
+    told = ", ".join([*counts, *(["dropped: " + ", ".join(dropped)] if dropped else []), *_cut(source)])
+    return f"{source['format']} (by {source['chosen_by']}): {told}"
+
+
+def _cut(source: dict[str, Any]) -> list[str]:
+    """Tell what cleaning took from user turns, by its commonest fragment."""
+    cuts = source["meta_instructions"]
+    if not cuts or not cuts["rows"]:
+        return []
+    return [f"meta-instructions cut from {plural(cuts['rows'], 'row')} (such as '{next(iter(cuts['most_common']))}')"]
 
 
 def _splits(splits: dict[str, Any], columns: int) -> str:

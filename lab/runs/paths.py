@@ -85,8 +85,27 @@ class RunPaths:
         return self.folder / "adapter"
 
     @property
+    def earlier(self) -> Path:
+        """What the run builds on, as its first attempt found it: a resume must find the same."""
+        return self.folder / "earlier.json"
+
+    @property
+    def beginning(self) -> Path:
+        """The matrices that a PiSSA adapter began with."""
+        return self.folder / "beginning.safetensors"
+
+    @property
     def checkpoints(self) -> Path:
         return self.folder / "checkpoints"
+
+    @property
+    def best(self) -> Path:
+        """The weights with the lowest validation loss so far, where the profile keeps the best."""
+        return self.checkpoints / "best.safetensors"
+
+    @property
+    def trackers(self) -> Path:
+        return self.folder / "trackers"
 
     @property
     def evaluation(self) -> Path:
@@ -95,6 +114,16 @@ class RunPaths:
     @property
     def jobs(self) -> Path:
         return self.folder / "jobs"
+
+    @property
+    def request(self) -> Path:
+        """Of a job that exports: what is to be made."""
+        return self.folder / "export.json"
+
+    @property
+    def result(self) -> Path:
+        """Of a job that exported: what was made, where, and how far it agrees with the run."""
+        return self.folder / "exported.json"
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ from lab.runs import lock
 from lab.runs.events import OUTCOMES
 from lab.runs.paths import RunPaths
 from lab.runs.reader import read_json
+from lab.telemetry.kills import kills_since
 
 LIVE = ("queued", "starting", "training", "evaluating")
 ENDED = (*OUTCOMES, "lost")
@@ -44,8 +45,19 @@ def read_state(run: RunPaths) -> dict[str, Any]:
         end = None if held else last_end(run, int(record.get("attempt", 1)))
         record["state"] = derive(str(record.get("state")), held=held, end=end)
         record["end"] = end if end is not None else record.get("end")
+        if record["state"] == "lost":
+            record["detail"] = cause_of_loss(record) or record.get("detail")
     record["alive"] = held
     return record
+
+
+def cause_of_loss(record: dict[str, Any]) -> str:
+    """Return what is known of the death of a worker that wrote no end; "" where nothing is."""
+    facts = record.get("facts")
+    noted = facts.get("memory_guard") if isinstance(facts, dict) else None
+    if isinstance(noted, dict) and kills_since(noted):
+        return "killed by the kernel's memory guard (cgroup), by all signs: it has killed in this group since the start"
+    return ""
 
 
 def last_end(run: RunPaths, attempt: int) -> dict[str, Any] | None:

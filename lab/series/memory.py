@@ -1,7 +1,7 @@
-"""An estimate of the memory that a training step peaks at, before anything is loaded: `lab plan` and the recipe.
+"""An estimate of the memory that a training step peaks at, before anything is loaded: `lab plan` and the probe.
 
-The formulas hold for transformers' own layers in bf16 under autocast with LoRA on all linears; the activations were
-counted in the saved tensors of real steps. Against packed steps of a 1B model on an H100 the total is within 10 %.
+The formulas hold for transformers' own layers in bf16 under autocast with LoRA on all linears; they were counted in the
+storages that live at each moment of real steps. Against packed steps of a 1B model on an H100 the total is within 10 %.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ NF4_DOUBLE_BYTES = 0.5 + 1 / 64 + 4 / (64 * 256)
 # AdamW holds the parameter, its gradient and two moments, all in the parameter's type.
 ADAM_COPIES = 4
 FOUR_NORM_FACTOR = 1.19  # measured on Gemma 3, whose layers have twice the norms
-FUSED_TILE = (4096, 32768)  # tokens by vocabulary, the tile of logits that TRL's fused head holds
-CUDA_OVERHEAD = 1 << 30  # the context and the allocator's slack
+FUSED_TILE = 512 << 20  # bytes of logits that exist at once in a fused head
+CUDA_OVERHEAD = 1 << 30  # the context and the allocator's slack: torch does not count them as allocated
 
 
 @dataclass(frozen=True)
@@ -28,16 +28,22 @@ class MemorySetup:
 
     Attributes:
         tokens: of one micro-step, padding included.
+        supervised: tokens of it that have logits; None for all.
+        validated: tokens that have logits in a validation batch, whose head is never fused.
         rank: 0 for no adapter.
         base_trainable: parameters of the base that train (top-layer, full).
         checkpoint_every: 0 keeps all activations, 1 recomputes every layer, n every n-th.
         fused_head: logits never exist as a whole.
+        repeated_heads: keys and values are repeated for each query head before attention, as older kernels want it.
         cast_copies: PEFT casts the input of fp32 adapters.
         liger: fused SwiGLU and RMSNorm kernels.
+        fused_lora: the lab's own projections, which keep each input once and make the gated product again.
         gpu: adds what CUDA itself takes.
     """
 
     tokens: int
+    supervised: int | None = None
+    validated: int = 0
     rank: int = 16
     targets: str | Sequence[str] = "all-linear"
     dora: bool = False
@@ -49,25 +55,39 @@ class MemorySetup:
     adapter_dtype: str = "fp32"
     checkpoint_every: int = 0
     fused_head: bool = True
+    repeated_heads: bool = False
     cast_copies: bool = True
     liger: bool = False
+    fused_lora: bool = False
     gpu: bool = True
 
 
 @dataclass(frozen=True)
 class MemoryEstimate:
-    """Bytes by part; `trainable` holds adapters, gradients and AdamW's moments, `dequantized` the largest matrix."""
+    """Bytes by part.
+
+    Attributes:
+        trainable: adapters, their gradients and AdamW's moments.
+        activations: what is kept for the backward pass.
+        temporary: what comes on top where most is in use: in the head, in the backward pass of a layer, or in a
+            validation batch, whose logits come in the place of activations.
+        overhead: what lies beside torch's own memory.
+    """
 
     weights: int
     trainable: int
     activations: int
-    head: int
-    dequantized: int
+    temporary: int
     overhead: int
 
     @property
+    def allocated(self) -> int:
+        """What torch itself counts as allocated at the peak."""
+        return self.weights + self.trainable + self.activations + self.temporary
+
+    @property
     def total(self) -> int:
-        return self.weights + self.trainable + self.activations + self.head + self.dequantized + self.overhead
+        return self.allocated + self.overhead
 
 
 def weight_bytes(
@@ -93,16 +113,33 @@ def adam_bytes(parameters: int, dtype: str = "fp32") -> int:
     return parameters * ADAM_COPIES * DTYPE_BYTES[dtype]
 
 
+def fused_bytes_per_token(shape: ModelShape, setup: MemorySetup) -> int:
+    """Return what one layer keeps of one token with fused projections, norms and attention, in bf16.
+
+    Gate and up, the input of each norm and of each group of projections, queries, keys, values and what attention makes
+    of them, and the adapters' inner states. Norms of heads keep what they read besides.
+    """
+    kept = 4 * shape.intermediate + 2 * (shape.hidden_norms + 2) * shape.hidden
+    kept += (6 if shape.head_norms else 4) * (shape.heads + shape.kv_heads) * shape.head_dim
+    if setup.repeated_heads:
+        kept += 4 * (shape.heads - shape.kv_heads) * shape.head_dim
+    return kept + 4 * shape.heads + 14 * setup.rank + 4 * shape.hidden_norms
+
+
 def layer_bytes_per_token(shape: ModelShape, setup: MemorySetup) -> float:
     """Return the bytes that one layer keeps of one token for its backward pass.
 
     `8 I + 12 H + 4 h d + 4 h_kv d + 4 h + 14 r + 8`; casting the adapters' inputs keeps `8 H` more, Liger's kernels
     `2 I + 4 H` less, and dropout a mask of one byte for each input of an adapter. Twice that in fp32, an upper bound.
     """
+    if setup.fused_lora:
+        return fused_bytes_per_token(shape, setup)
     kept = 8 * shape.intermediate + 12 * shape.hidden + 4 * (shape.heads + shape.kv_heads) * shape.head_dim
     kept += 4 * shape.heads + 14 * setup.rank + 8
     if setup.liger:
         kept -= 2 * shape.intermediate + 4 * shape.hidden
+    if setup.repeated_heads:
+        kept += 4 * (shape.heads - shape.kv_heads) * shape.head_dim
     total = kept * (FOUR_NORM_FACTOR if shape.hidden_norms > 2 else 1.0)
     if setup.rank and setup.cast_copies and setup.adapter_dtype == "fp32" and setup.dtype != "fp32":
         total += 8 * shape.hidden
@@ -113,21 +150,36 @@ def layer_bytes_per_token(shape: ModelShape, setup: MemorySetup) -> float:
 
 
 def activation_bytes(shape: ModelShape, setup: MemorySetup) -> int:
-    """Return the bytes that all layers keep; a checkpointed one keeps its input, and one such is live at a time."""
-    layer = layer_bytes_per_token(shape, setup)
-    if setup.checkpoint_every == 0:
-        return round(setup.tokens * shape.layers * layer)
-    checkpointed = -(-shape.layers // setup.checkpoint_every)
+    """Return the bytes that all layers keep; a checkpointed one keeps its input alone."""
+    checkpointed = _checkpointed(shape, setup)
     inputs = checkpointed * shape.hidden * DTYPE_BYTES[setup.dtype]
-    return round(setup.tokens * (inputs + (shape.layers - checkpointed) * layer + layer))
+    return round(setup.tokens * (inputs + (shape.layers - checkpointed) * layer_bytes_per_token(shape, setup)))
+
+
+def _checkpointed(shape: ModelShape, setup: MemorySetup) -> int:
+    return -(-shape.layers // setup.checkpoint_every) if setup.checkpoint_every else 0
+
+
+def backward_bytes(shape: ModelShape, setup: MemorySetup) -> int:
+    """Return what the backward pass of one layer takes for a while: the gradients of its MLP, one unpacked matrix, and,
+    where all are checkpointed, all that it keeps; where only some are, that is less than what others have let go of.
+    """
+    width = DTYPE_BYTES[setup.dtype]
+    passing = width * (2 * shape.intermediate + shape.hidden)
+    recomputed = layer_bytes_per_token(shape, setup) if setup.checkpoint_every == 1 else 0
+    largest = max(inputs * outputs for inputs, outputs in shape.linears().values())
+    unpacked = 0 if setup.quantization == "none" else largest * width
+    return round(setup.tokens * (passing + recomputed)) + unpacked
 
 
 def head_bytes(shape: ModelShape, tokens: int, *, fused: bool = True) -> int:
-    """Return the peak bytes of head and loss: 14 a logit where all exist, else one bf16 tile and two fp32 rows."""
-    if not fused:
-        return 14 * tokens * shape.vocab
-    tile = min(tokens, FUSED_TILE[0]) * min(shape.vocab, FUSED_TILE[1]) * 2
-    return tile + 8 * tokens * shape.hidden
+    """Return the peak bytes of head and loss for tokens with logits, beside what the layers keep.
+
+    Plain: the logits in fp32, their log-softmax and its gradient, 12 bytes a logit. Fused: one bf16 tile of logits, and
+    two rows of fp32 states.
+    """
+    states = 8 * tokens * shape.hidden
+    return states + (min(FUSED_TILE, 2 * tokens * shape.vocab) if fused else 12 * tokens * shape.vocab)
 
 
 def estimate(shape: ModelShape, setup: MemorySetup) -> MemoryEstimate:
@@ -139,14 +191,16 @@ def estimate(shape: ModelShape, setup: MemorySetup) -> MemoryEstimate:
     adapters = adapter_parameters(shape, setup.rank, setup.targets, dora=setup.dora) if setup.rank else 0
     # A trained base weight is already counted once among the weights.
     base = adam_bytes(setup.base_trainable, setup.dtype) * (ADAM_COPIES - 1) // ADAM_COPIES
-    largest = max(inputs * outputs for inputs, outputs in shape.linears().values())
+    supervised = setup.tokens if setup.supervised is None else setup.supervised
+    head = head_bytes(shape, supervised, fused=setup.fused_head)
+    kept = activation_bytes(shape, setup)
+    validation = 8 * setup.validated * shape.vocab  # logits in fp32 and their log-softmax
     return MemoryEstimate(
         weights=weight_bytes(
             shape, dtype=setup.dtype, quantization=setup.quantization, double_quant=setup.double_quant
         ),
         trainable=adam_bytes(adapters, setup.adapter_dtype) + base,
-        activations=activation_bytes(shape, setup),
-        head=head_bytes(shape, setup.tokens, fused=setup.fused_head),
-        dequantized=0 if setup.quantization == "none" else largest * DTYPE_BYTES[setup.dtype],
+        activations=kept,
+        temporary=max(head, backward_bytes(shape, setup), validation - kept) if setup.tokens else 0,
         overhead=CUDA_OVERHEAD if setup.gpu else 0,
     )

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
 from lab import atomic
-from lab.errors import TrainingError
 from lab.modeling.load import folder_bytes
 from lab.runs.writer import RunWriter
+from lab.text import plural
+from lab.training.best import BestWeights, waited
+from lab.training.guards import Guard
 from lab.training.stopping import StopWish
+from lab.training.trackers import Copies
 
 if TYPE_CHECKING:
     from lab.training.trainer import LabTrainer
@@ -26,15 +28,44 @@ class RunCallback(TrainerCallback):
     Args:
         stop: polled after every step.
         memory: bytes in use at their peak since training began, in the device's own measure.
+        copies: the trackers that get the curves too.
+        best: takes the weights after each validation; None where the last ones are kept.
+        patience: validation losses without a new best after which training ends; 0 never.
+        losses: the validation losses of earlier attempts.
+
+    Attributes:
+        stopped: somebody's wish ended it.
+        early: patience ended it.
+        updating: the optimiser is changing weights, so that they are those of no step.
     """
 
-    def __init__(self, writer: RunWriter, stop: StopWish, memory: Callable[[], int | None]) -> None:
+    def __init__(
+        self,
+        writer: RunWriter,
+        stop: StopWish,
+        memory: Callable[[], int | None],
+        copies: Copies,
+        *,
+        best: BestWeights | None = None,
+        patience: int = 0,
+        losses: Sequence[float] = (),
+    ) -> None:
         self.writer = writer
         self.stop = stop
         self.memory = memory
+        self.copies = copies
+        self.best = best
+        self.patience = patience
+        self.losses = list(losses)
         self.trainer: LabTrainer | None = None
         self.stopped = False
+        self.early = False
+        self.updating = False
+        self._guard = Guard(self._alert)
         self._mark = time.monotonic()
+
+    def _alert(self, text: str) -> None:
+        self.writer.emit("alert", level="warning", text=text)
 
     def on_train_begin(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
         self.writer.update(total_steps=state.max_steps, now=True)
@@ -51,9 +82,9 @@ class RunCallback(TrainerCallback):
         if logs is None or "loss" not in logs:
             return
         assert self.trainer is not None
-        now = time.monotonic()
+        now, step = time.monotonic(), int(logs["step"])  # a GPU may be a step ahead of what is told
         counts = self.trainer.step_counts
-        self.writer.step = state.global_step
+        self.writer.step = step
         self.writer.emit(
             "step",
             loss=float(logs["loss"]),
@@ -65,23 +96,19 @@ class RunCallback(TrainerCallback):
             seconds=now - self._mark,
             memory_bytes=self.memory(),
         )
-        self._guard(float(logs["loss"]), float(logs["grad_norm"]), state.global_step)
-        self.writer.summary(last_loss=float(logs["loss"]))
-        self.writer.update(detail=f"step {state.global_step} of {state.max_steps}")
+        loss, grad_norm = float(logs["loss"]), float(logs["grad_norm"])
+        curves = {"train/loss": loss, "train/grad_norm": grad_norm, "train/lr": float(logs["learning_rate"])}
+        self.copies.log(curves, step)
+        self._guard.check(step, loss, grad_norm, self.trainer.suspects)
+        self.writer.summary(last_loss=loss)
+        self.writer.update(detail=f"step {step} of {state.max_steps}")
         self._mark = time.monotonic()
 
-    def _guard(self, loss: float, grad_norm: float, step: int) -> None:
-        if not math.isfinite(loss):
-            raise TrainingError(
-                f"The loss became {loss} at step {step}.",
-                "Lower train.learning_rate, or look at the rows of that step.",
-            )
-        if grad_norm == 0.0:
-            self.writer.emit(
-                "alert", level="warning", text=f"The gradient was zero at step {step}: nothing was learnt."
-            )
+    def on_pre_optimizer_step(self, *_: Any, **__: Any) -> None:
+        self.updating = True
 
     def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
+        self.updating = False
         if self.stop.asked():
             self.stopped = True
             control.should_training_stop = True
@@ -102,7 +129,23 @@ class RunCallback(TrainerCallback):
         self.writer.emit("eval", loss=loss, rows=rows, seconds=float((metrics or {}).get("eval_runtime", 0.0)))
         best = self.writer.state.get("summary", {}).get("best_eval_loss")
         self.writer.summary(best_eval_loss=loss if best is None else min(best, loss))
+        self.copies.log({"eval/loss": loss}, state.global_step)
+        self.losses.append(loss)
+        if self.best is not None and self.trainer is not None:
+            self.best.offer(self.trainer.model, state.global_step, loss)
+        if self.patience and waited(self.losses) >= self.patience and state.global_step < state.max_steps:
+            self._end_early(control)
         self._mark = time.monotonic()
+
+    def _end_early(self, control: TrainerControl) -> None:
+        self.early = control.should_training_stop = control.should_save = True
+        self._alert(
+            f"Training ended early: {plural(self.patience, 'validation')} in a row brought no lower loss than "
+            f"{min(self.losses):.4g}."
+        )
+
+    def on_train_end(self, *_: Any, **__: Any) -> None:
+        self._guard.sum_up()
 
     def on_save(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
         folder = Path(args.output_dir or ".") / f"checkpoint-{state.global_step}"

@@ -1,7 +1,8 @@
-"""Peak memory of the training phase, in the measure that the device offers."""
+"""Memory of the training phase: its peak in the measure that the device offers, what is free, and running out."""
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Callable
 from pathlib import Path
 
@@ -40,3 +41,35 @@ def reserved_bytes(device: str) -> int | None:
     import torch
 
     return int(torch.cuda.max_memory_reserved())
+
+
+def room(device: str) -> int:
+    """Return the bytes that this process may take in all: what it holds already, and what nobody else uses."""
+    if device == "cuda":
+        import torch
+
+        free, _ = torch.cuda.mem_get_info()
+        return int(free) + int(torch.cuda.memory_reserved())
+    import psutil
+
+    from lab.telemetry.limits import usable_bytes
+
+    resident = int(psutil.Process().memory_info().rss)
+    return min(usable_bytes(), resident + int(psutil.virtual_memory().available))
+
+
+def ran_out(error: BaseException) -> bool:
+    """Tell whether memory is what `error` is about: torch says so by type on a GPU, by text elsewhere."""
+    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
+        return True
+    signs = ("DefaultCPUAllocator", "out of memory", "CUBLAS_STATUS_ALLOC_FAILED")
+    return isinstance(error, RuntimeError) and any(sign in str(error) for sign in signs)
+
+
+def let_go(device: str) -> None:
+    """Give back what no tensor holds any more, so that what follows finds it."""
+    gc.collect()
+    if device == "cuda":
+        import torch
+
+        torch.cuda.empty_cache()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
 from typing import Any
@@ -20,7 +19,7 @@ from lab.modeling.source import resolve_model
 from lab.profile.load import Resolved
 from lab.profile.schema import Profile
 from lab.series.families import shape_from_config
-from lab.series.memory import MemoryEstimate, MemorySetup, estimate, head_bytes
+from lab.series.memory import MemoryEstimate, MemorySetup, estimate
 from lab.series.shapes import ModelShape, adapter_parameters, parameter_counts
 from lab.telemetry.limits import usable_bytes
 from lab.training.device import hardware_for
@@ -59,7 +58,8 @@ def plan(resolved: Resolved, progress: Callable[[str], None] = lambda line: None
         refused = {"problem": error.problem, "remedy": error.remedy}
         return {**about, "data": error.report, "refused": refused}
     config = load_config(source, trust_remote_code=profile.model.trust_remote_code)
-    recipe = decide(profile, hardware, [len(row.input_ids) for row in prepared.train], sharable=can_share(config))
+    lengths = [len(row.input_ids) for row in prepared.train]
+    recipe = decide(profile, hardware, lengths, sharable=can_share(config), config=config)
     return {
         **about,
         "data": prepared.report,
@@ -73,17 +73,17 @@ def steps_of(profile: Profile, prepared: Prepared) -> dict[str, Any] | None:
     """Return how training is cut into steps; None for a baseline."""
     if profile.method.kind not in TRAINING:
         return None
-    from lab.training.recipe import steps_in
+    from lab.training.recipe import epoch_steps_in, epochs_in, steps_in
 
-    rows, train = len(prepared.train), profile.train
-    total, epoch = steps_in(profile, rows), math.ceil(rows / train.examples_per_step)
+    lengths, train = [len(row.input_ids) for row in prepared.train], profile.train
+    total, epochs = steps_in(profile, lengths), epochs_in(profile, lengths)
     return {
         "total": total,
-        "per_epoch": epoch,
-        "epochs": total / epoch,
+        "per_epoch": epoch_steps_in(profile, lengths),
+        "epochs": epochs,
         "warmup": round(train.warmup_ratio * total),
         "validations": total // train.eval_every if train.eval_every and prepared.validation else 0,
-        "tokens": round(prepared.report["splits"]["train"]["tokens"] * total / epoch),
+        "tokens": round(prepared.report["splits"]["train"]["tokens"] * epochs),
     }
 
 
@@ -93,7 +93,7 @@ def sizes_of(
     """Return parameters and memory; None with a reason for a model whose shape is not known here."""
     try:
         shape = shape_from_config(config)
-        memory = memory_of(profile, hardware, recipe, prepared, shape)
+        memory = memory_of(profile, recipe, prepared, shape)
         trained = adapter_parameters(shape, profile.method.rank, profile.method.target_modules)
     except UsageError as error:
         return {"parameters": None, "memory": None, "unknown_size": error.problem}
@@ -103,6 +103,7 @@ def sizes_of(
     there = hardware.memory_bytes if hardware.kind == "cuda" else usable_bytes()
     parts = {
         **asdict(memory),
+        "allocated": memory.allocated,
         "total": memory.total,
         "device_bytes": there,
         "fits": memory.total <= there,
@@ -112,18 +113,19 @@ def sizes_of(
     return {"parameters": parameters, "memory": parts, "unknown_size": None}
 
 
-def memory_of(
-    profile: Profile, hardware: Hardware, recipe: Recipe, prepared: Prepared, shape: ModelShape
-) -> MemoryEstimate:
+def memory_of(profile: Profile, recipe: Recipe, prepared: Prepared, shape: ModelShape) -> MemoryEstimate:
     """Estimate the peak of a training step: its largest micro-batch, with logits for supervised tokens alone.
 
     For a baseline it is the weights and what lies around them. On a CPU the overhead is measured: what this process,
     with the libraries that a worker loads, takes now.
     """
     trains = profile.method.kind in TRAINING
-    rows = recipe.micro_batch.value if trains else 0
+    tokens, supervised = _micro_batch(profile, recipe, prepared.train) if trains else (0, 0)
+    gpu, fused = recipe.device.value == "cuda", recipe.fused_lora.value == "on"
     setup = MemorySetup(
-        tokens=_step_tokens(recipe, prepared.train, rows),
+        tokens=tokens,
+        supervised=supervised,
+        validated=_validated(profile, recipe, prepared.validation),
         rank=profile.method.rank if trains else 0,
         targets=profile.method.target_modules,
         dropout=profile.method.dropout > 0,
@@ -131,17 +133,56 @@ def memory_of(
         quantization=recipe.quantization.value,
         double_quant=profile.model.double_quant,
         adapter_dtype=recipe.adapter_dtype.value,
-        checkpoint_every=0 if recipe.checkpointing.value == "off" else 1,
+        checkpoint_every=recipe.checkpoint_every,
+        fused_head=recipe.fused_head.value == "on",
+        # Of the fused projections, those without norms of heads bring an attention that takes fewer key heads.
+        repeated_heads=gpu and not (fused and not shape.head_norms) and repeats_heads(recipe.attention.value),
+        fused_lora=fused,
         cast_copies=not recipe.autocast.value,  # the trainer turns the casts off under autocast
-        gpu=hardware.kind == "cuda",
+        liger=recipe.kernels.value == "liger",
+        gpu=gpu,
     )
     whole = estimate(shape, setup)
-    supervised = sum(sorted((row.supervised for row in prepared.train), reverse=True)[:rows])
-    overhead = whole.overhead if setup.gpu else int(psutil.Process().memory_info().rss)
-    return replace(whole, head=head_bytes(shape, supervised, fused=False), overhead=overhead)
+    return whole if gpu else replace(whole, overhead=int(psutil.Process().memory_info().rss))
 
 
-def _step_tokens(recipe: Recipe, train: Sequence[Encoded], rows: int) -> int:
+def _validated(profile: Profile, recipe: Recipe, rows: Sequence[Encoded]) -> int:
+    """Return the most supervised tokens that a validation batch holds."""
+    from lab.training.batches import Batcher, layout_of
+
+    if not profile.train.eval_every or not rows:
+        return 0
+    ordered = sorted(rows, key=lambda row: -len(row.input_ids))
+    counts = [row.supervised for row in ordered]
+    return max(sum(counts[place] for place in part) for part in Batcher(layout_of(recipe, 0)).split(ordered))
+
+
+def repeats_heads(attention: str) -> bool:
+    """Tell whether keys and values are repeated for each query head: by SDPA under a mask, by older torch's varlen."""
+    from lab.modeling.fast.varlen import serves_groups
+
+    return attention == "sdpa" or (attention == "varlen" and not serves_groups())
+
+
+def _micro_batch(profile: Profile, recipe: Recipe, train: Sequence[Encoded]) -> tuple[int, int]:
+    """Return the tokens that the largest micro-batch computes, padding included, and how many supervised ones."""
+    if recipe.batching.value == "packed" and train:
+        return _packed_batch(profile, recipe, train)
+    rows = recipe.micro_batch.value
+    supervised = sum(sorted((row.supervised for row in train), reverse=True)[:rows])
+    return _padded_tokens(recipe, train, rows), supervised
+
+
+def _packed_batch(profile: Profile, recipe: Recipe, train: Sequence[Encoded]) -> tuple[int, int]:
+    from lab.training.batches import Batcher, layout_of, longest_part
+    from lab.training.sampler import StepSize, epoch_steps
+
+    steps = epoch_steps([len(row.input_ids) for row in train], StepSize.of(profile.train), profile.train.seed, 0)
+    largest = longest_part(train, steps, Batcher(layout_of(recipe, 0)))
+    return sum(len(row.input_ids) for row in largest), sum(row.supervised for row in largest)
+
+
+def _padded_tokens(recipe: Recipe, train: Sequence[Encoded], rows: int) -> int:
     """Return the tokens that a micro-batch of the longest rows computes, padding included."""
     from lab.modeling.loss import supervised_prefix
 

@@ -1,6 +1,7 @@
 """The worker: one process, one run. `python -m lab.training.worker FOLDER --lock-fd N`, started by `lab.launching`.
 
-With `--of RUN` the folder is a job: it evaluates that finished run and trains nothing.
+With `--of RUN` the folder is a job: it evaluates that finished run, or exports it where the folder holds a request for
+that, and trains nothing.
 
 It waits, light, for its device; then loads, trains, evaluates, and writes the end. Everything it says goes through the
 run folder, so nobody has to be there to listen.
@@ -21,16 +22,20 @@ from pathlib import Path
 from lab.compare.cost import cost_of
 from lab.errors import LabError
 from lab.launching.devices import Device, wait_for_device
+from lab.launching.earlier import wait_for_earlier
 from lab.modeling.cpu import limit_cpu
 from lab.profile.load import load_profile
 from lab.profile.schema import Profile
+from lab.profile.trackers import refuse_missing_trackers
 from lab.runs import lock
 from lab.runs.history import read_history
 from lab.runs.paths import RunPaths, evaluations
 from lab.runs.reader import read_all, read_json
 from lab.runs.writer import RunWriter
+from lab.telemetry.kills import kill_counter
 from lab.telemetry.sampler import Sampler
 from lab.text import sanitize
+from lab.training.memory import ran_out
 from lab.training.stopping import StopWish, Terminated
 
 
@@ -62,7 +67,8 @@ def _guarded(run: RunPaths, owner: RunPaths, writer: RunWriter, stop: StopWish) 
 def _outcome(run: RunPaths, owner: RunPaths, writer: RunWriter, stop: StopWish) -> tuple[str, str, str]:
     """Do the work; return how it ended, why, and what mends it."""
     try:
-        writer.update(pid=os.getpid(), start_ticks=lock.start_ticks(os.getpid()), now=True)
+        facts = writer.state.get("facts", {}) | {"memory_guard": kill_counter()}
+        writer.update(pid=os.getpid(), start_ticks=lock.start_ticks(os.getpid()), facts=facts, now=True)
         return ("completed", "", "") if work(run, owner, writer, stop) else ("stopped", stop.reason, "")
     except Terminated:
         return "stopped", stop.reason, ""
@@ -81,6 +87,12 @@ def work(run: RunPaths, owner: RunPaths, writer: RunWriter, stop: StopWish) -> b
         owner: the run whose adapter is used; `run` itself unless this is a job.
     """
     profile = load_profile(str(run.profile)).profile
+    if owner == run:
+        refuse_missing_trackers(profile)
+    if owner == run and not wait_for_earlier(
+        run, profile, waiting=lambda line: writer.phase("queued", line), should_stop=stop.asked
+    ):
+        return False
     writer.phase("queued", "waiting for a device")
     device = wait_for_device(
         run.id,
@@ -105,9 +117,14 @@ def work(run: RunPaths, owner: RunPaths, writer: RunWriter, stop: StopWish) -> b
 def _work_on(
     run: RunPaths, owner: RunPaths, writer: RunWriter, stop: StopWish, profile: Profile, device: Device
 ) -> bool:
+    if run.request.is_file():
+        from lab.exporting.job import export
+
+        return export(run, owner, writer, profile, device.kind, stop.asked)
     from lab.training.session import Session  # imports torch: only now is it known which device it may see
 
-    session = Session.open(run, owner, writer, profile, device)
+    with stop.at_once():
+        session = Session.open(run, owner, writer, profile, device)
     if profile.method.kind != "baseline" and not session.train(stop):
         return False
     return session.evaluate(stop)
@@ -159,8 +176,8 @@ def explain(error: BaseException) -> tuple[str, str]:
     text = sanitize(str(error).strip().splitlines()[0] if str(error).strip() else "", newlines=False, limit=300)
     if "No space left on device" in text or getattr(error, "errno", None) == errno.ENOSPC:
         return "No space is left on the disk.", "Free some, for example with `lab runs prune`, then `lab runs resume`."
-    if name == "OutOfMemoryError" or isinstance(error, MemoryError):
-        return f"Memory ran out ({text}).", "Lower train.micro_batch or data.max_length, or use method.kind = qlora."
+    if ran_out(error):
+        return f"Memory ran out ({text}).", "Lower evaluate.batch_size or data.max_length, or use method.kind = qlora."
     return f"{name}: {text or 'no message'}.", "The whole trace is in worker.log: `lab runs logs`."
 
 

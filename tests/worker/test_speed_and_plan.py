@@ -104,7 +104,7 @@ def test_a_plan_tells_data_recipe_steps_and_sizes_without_weights(folder: Path, 
     assert plan["parameters"]["total"] == 259 * 64 + 2 * layer + 64
     assert plan["parameters"]["trainable"] == 2 * 4 * (128 + 96 + 96 + 128 + 3 * 192)
     memory = plan["memory"]
-    parts = ("weights", "trainable", "activations", "head", "dequantized", "overhead")
+    parts = ("weights", "trainable", "activations", "temporary", "overhead")
     assert memory["total"] == sum(memory[part] for part in parts)
     assert memory["trainable"] == 16 * plan["parameters"]["trainable"]
     assert memory["fits"] is True

@@ -152,6 +152,7 @@ def test_a_loss_that_is_no_number_fails_with_two_sentences(folder: Path, tmp_pat
     state = wait_ended(run)
     assert state["state"] == "failed"
     assert "nan" in state["end"]["reason"]
+    assert "over rows" in state["end"]["reason"]
     assert "learning_rate" in state["end"]["remedy"]
     assert events(run, "step")[0]["loss"] == "nan"
     assert not run.adapter.exists()

@@ -83,7 +83,8 @@ def split(rows: int) -> dict[str, Any]:
 
 
 def plan_of(**changes: Any) -> dict[str, Any]:
-    source = {"name": "tatsu-lab/alpaca", "format": "alpaca", "read": 52002, "kept": 7200}
+    source = {"name": "tatsu-lab/alpaca", "format": "alpaca", "chosen_by": "the profile", "read": 52002, "kept": 7200}
+    source["meta_instructions"] = {"rows": 31, "most_common": {"Be brief.": 20, "Use an example.": 11}}
     whole = {
         "profile": "my-profile",
         "hash": "0123",
@@ -93,7 +94,7 @@ def plan_of(**changes: Any) -> dict[str, Any]:
         "data": {
             "sources": [{**source, "dropped": {"empty answer": 28, "overlong": 12}}],
             "splits": {"train": split(5000), "validation": split(0), "test": split(2000)},
-            "template": {"hash": "872be49dbb63", "source": "tokenizer"},
+            "template": {"hash": "872be49dbb63", "source": "tokenizer", "folds_system": True},
             "supervised_share": 0.156,
             "dropped_share": 0.0008,
             "example": [part("word " * 60, False), part("answer " * 30, True)],
@@ -109,8 +110,7 @@ def plan_of(**changes: Any) -> dict[str, Any]:
             "weights": 10**9,
             "trainable": 180 * 10**6,
             "activations": 8 * 10**9,
-            "head": 0,
-            "dequantized": 33 * 10**6,
+            "temporary": 33 * 10**6,
             "overhead": 2**30,
             "total": 10 * 10**9,
             "device_bytes": 8 * 10**9,
@@ -133,7 +133,9 @@ def test_every_line_fits(columns: int, dim: bool) -> None:
 def test_what_was_found_is_told() -> None:
     text = "\n\n".join(sections(plan_of(seconds=430.0), 80, dim=False))
     for words in (
-        "52,002 rows read, 7,200 kept, dropped: 28 empty answer, 12 overlong",
+        "alpaca (by the profile): 52,002 rows read, 7,200 kept",
+        "meta-instructions cut from 31 rows (such as 'Be brief.')",
+        "tokenizer (872be49dbb63), system messages go into the first user turn",
         "train       5,000  905,000     140,000  162     180  191  2,048",
         "validation      0        0           0    -       -    -      -",
         "loss_scaling  no - no need",
@@ -144,7 +146,7 @@ def test_what_was_found_is_told() -> None:
         "about 7 minutes here",
     ):
         assert " ".join(words.split()) in " ".join(text.split()), words
-    assert "head 0" not in text
+    assert "temporary 33.00 MB" in text
 
 
 def test_what_is_not_known_is_said() -> None:

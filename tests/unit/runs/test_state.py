@@ -108,3 +108,16 @@ def test_the_end_is_found_before_a_torn_line_and_behind_a_long_log(make: Make) -
     assert found is not None
     assert found["outcome"] == "stopped"
     assert last_end(run, 2) is None
+
+
+def test_a_lost_run_names_the_memory_guard_where_it_has_killed(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    noted = {"file": "/sys/fs/cgroup/memory.events", "kills": 0}
+    killed = {"memory_guard": noted}
+    monkeypatch.setattr("lab.runs.state.kills_since", lambda found: 1 if found == noted else 0)
+    lost = read_state(make("lost", state="training", detail="step 3 of 9", facts=killed))
+    assert lost["state"] == "lost"
+    assert lost["detail"].startswith("killed by the kernel's memory guard (cgroup)")
+    assert read_state(make("other", state="training", detail="step 3 of 9", facts={"memory_guard": None}))[
+        "detail"
+    ] == ("step 3 of 9")
+    assert read_state(make("ended", state="failed", detail="why", facts=killed))["detail"] == "why"

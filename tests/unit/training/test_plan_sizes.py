@@ -91,7 +91,9 @@ def test_parameters_are_those_of_model_and_adapter() -> None:
 
 
 def test_logits_exist_for_supervised_tokens_alone() -> None:
-    assert sizes(profile(), prepared(rows(8, 50)))["memory"]["head"] == 14 * 4 * 10 * 300
+    data = prepared(rows(8, 50))
+    few, many = (sizes(profile(), data, vocab_size=size)["memory"]["temporary"] for size in (30_000, 60_000))
+    assert many - few == 12 * 4 * 10 * 30_000
 
 
 def test_what_rows_share_is_kept_once() -> None:
@@ -103,19 +105,18 @@ def test_what_rows_share_is_kept_once() -> None:
 def test_a_baseline_is_its_weights() -> None:
     found = sizes(profile("method.kind=baseline"), prepared([]))
     assert found["parameters"]["trainable"] == 0
-    assert {name: found["memory"][name] for name in ("trainable", "activations", "head")} == {
+    assert {name: found["memory"][name] for name in ("trainable", "activations", "temporary")} == {
         "trainable": 0,
         "activations": 0,
-        "head": 0,
+        "temporary": 0,
     }
 
 
-def test_quantised_weights_are_smaller_and_a_matrix_is_unpacked() -> None:
+def test_quantised_weights_are_smaller() -> None:
     plain, packed = (
         sizes(profile(f"method.kind={kind}"), prepared(rows(8, 50)))["memory"] for kind in ("lora", "qlora")
     )
     assert packed["weights"] < plain["weights"]
-    assert (plain["dequantized"], packed["dequantized"]) == (0, 2 * 64 * 128)
 
 
 def test_it_is_held_against_the_device(monkeypatch: pytest.MonkeyPatch) -> None:

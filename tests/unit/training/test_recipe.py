@@ -13,7 +13,8 @@ from lab.jsonio import dumps
 from lab.modeling.hardware import Hardware
 from lab.profile.load import resolve
 from lab.profile.schema import Profile
-from lab.training.recipe import CPU_TOKENS, GPU_TOKENS, Recipe, decide, steps_in
+from lab.training.batching import CPU_TOKENS, GPU_TOKENS
+from lab.training.recipe import LATER, Recipe, decide, epoch_steps_in, epochs_in, steps_in
 
 H100 = Hardware("cuda", "NVIDIA H100", True, 80_000_000_000, 8)
 T4 = Hardware("cuda", "Tesla T4", False, 16_000_000_000, 8)
@@ -157,7 +158,7 @@ def test_quantisation(sets: tuple[str, ...], kind: str, why: str) -> None:
 @pytest.mark.parametrize(
     ("assignment", "field", "value", "why"),
     [
-        ("model.attention=auto", "attention", "sdpa", "serves padded batches"),
+        ("model.attention=auto", "attention", "sdpa", "needs a GPU"),
         ("model.attention=eager", "attention", "eager", "model.attention"),
         ("train.checkpointing=auto", "checkpointing", "off", "costs a third"),
         ("train.checkpointing=all", "checkpointing", "all", "train.checkpointing"),
@@ -177,6 +178,16 @@ def test_a_recipe_comes_back_from_json(hardware: Hardware) -> None:
     assert Recipe.from_json(json.loads(dumps(found.as_json()))) == found
 
 
+def test_a_recipe_made_before_there_was_a_choice_pads() -> None:
+    found = recipe(PLAIN)
+    record = json.loads(dumps(found.as_json()))
+    for name in LATER:
+        del record["choices"][name]
+    old = Recipe.from_json(record)
+    assert (old.batching.value, old.micro_tokens.value, old.kernels.value) == ("padded", 0, "off")
+    assert (old.micro_batch, old.attention) == (found.micro_batch, found.attention)
+
+
 @pytest.mark.parametrize(
     ("sets", "rows", "steps"),
     [
@@ -188,4 +199,13 @@ def test_a_recipe_comes_back_from_json(hardware: Hardware) -> None:
     ],
 )
 def test_steps_of_a_profile(sets: tuple[str, ...], rows: int, steps: int) -> None:
-    assert steps_in(profile(*sets), rows) == steps
+    assert steps_in(profile(*sets), [5] * rows) == steps
+    assert epochs_in(profile(*sets), [5] * rows) == steps / -(-rows // 16)
+
+
+@pytest.mark.parametrize(("tokens", "steps", "epoch"), [(10, 320, 160), (20, 160, 80), (10_000, 2, 1)])
+def test_steps_of_tokens(tokens: int, steps: int, epoch: int) -> None:
+    asked = profile(f"train.tokens_per_step={tokens}", "train.epochs=2.0")
+    lengths = [10] * 160
+    assert epoch_steps_in(asked, lengths) == epoch
+    assert steps_in(asked, lengths) == steps
