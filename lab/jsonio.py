@@ -23,11 +23,17 @@ def _strict(value: Any) -> Any:
 
 
 def as_float(value: Any) -> float | None:
-    """Read a number written by `dumps`: the strings "nan", "inf", "-inf" come back as floats, anything else is None."""
+    """Read a number written by `dumps`: the strings "nan", "inf", "-inf" come back as floats, anything else is None.
+
+    A whole number beyond all floats is infinite, as 1e400 is to any JSON parser.
+    """
     if isinstance(value, bool):
         return None
     if isinstance(value, int | float):
-        return float(value)
+        try:
+            return float(value)
+        except OverflowError:
+            return math.inf if value > 0 else -math.inf
     if value in ("nan", "inf", "-inf"):
         return float(value)
     return None

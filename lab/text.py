@@ -9,7 +9,8 @@ import difflib
 import math
 import re
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from functools import lru_cache
 
 LINE_LIMIT = 4096
 
@@ -23,6 +24,11 @@ _ESCAPE = re.compile(r"\x1b[ -/]*[0-~]?")
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 # Marks that reorder or hide text (Trojan Source, CVE-2021-42574) and lone surrogates, which no terminal can print.
 _HIDDEN = re.compile("[\u200b\u200e\u200f\u202a-\u202e\u2060-\u2069\ufeff\ud800-\udfff]")
+
+_JOINER, _EMOJI_STYLE = "\u200d", "\ufe0f"
+_EXTENDING = re.compile("[\u200d\ufe00-\ufe0f\U0001f3fb-\U0001f3ff\U000e0020-\U000e007f\U000e0100-\U000e01ef]")
+_REGIONAL = re.compile("[\U0001f1e6-\U0001f1ff]")
+_JOINING = re.compile(f"{_EXTENDING.pattern}|{_REGIONAL.pattern}")
 
 
 def sanitize(text: str, *, newlines: bool = True, limit: int = LINE_LIMIT) -> str:
@@ -49,9 +55,29 @@ def _last_state(line: str) -> str:
     return next((part for part in reversed(line.split("\r")) if part), "")
 
 
+def graphemes(text: str) -> Iterator[str]:
+    """Yield what a reader takes for one character: a base with its marks, a joined emoji, a flag.
+
+    The rules of Unicode's annex 29 as far as they change widths in terminals: marks, variation selectors and skin tones
+    stay with what is before them, a zero-width joiner also with what is behind it, regional indicators go in pairs.
+    """
+    start = 0
+    for index in range(1, len(text) + 1):
+        if index == len(text) or not _belongs(text, start, index):
+            yield text[start:index]
+            start = index
+
+
 def display_width(text: str) -> int:
-    """Return the number of terminal columns that `text` takes: wide East Asian characters two, combining marks none."""
-    return sum(0 if unicodedata.combining(c) else 2 if unicodedata.east_asian_width(c) in "WF" else 1 for c in text)
+    """Return the number of terminal columns that `text` takes: wide East Asian characters two, marks none.
+
+    An emoji of several characters takes two: joined ones, flags, and those that a variation selector makes colourful.
+    """
+    if text.isascii():
+        return len(text)
+    if not _JOINING.search(text):
+        return sum(map(_columns, text))
+    return sum(map(_cluster_columns, graphemes(text)))
 
 
 def clip(text: str, width: int) -> str:
@@ -61,13 +87,36 @@ def clip(text: str, width: int) -> str:
     if width <= 0:
         return ""
     kept, used = [], 0
-    for character in text:
+    for character in graphemes(text):
         step = display_width(character)
         if used + step > width - 1:
             break
         kept.append(character)
         used += step
     return "".join(kept) + "…"
+
+
+def _belongs(text: str, start: int, index: int) -> bool:
+    """Say whether the character at `index` goes on the cluster that began at `start`."""
+    character, before = text[index], text[index - 1]
+    if before == _JOINER or _EXTENDING.match(character) or not _columns(character):
+        return True
+    regional = _REGIONAL.match(character) and _REGIONAL.match(before)
+    return bool(regional) and (index - start) % 2 == 1
+
+
+@lru_cache(maxsize=1 << 14)
+def _columns(character: str) -> int:
+    mark = unicodedata.category(character) in ("Mn", "Me", "Cf") or unicodedata.combining(character)
+    if (mark and character != "\u00ad") or "\u1160" <= character <= "\u11ff":  # jamo join the syllable before them
+        return 0
+    return 2 if unicodedata.east_asian_width(character) in "WF" else 1
+
+
+def _cluster_columns(cluster: str) -> int:
+    if _REGIONAL.match(cluster):
+        return min(2, len(cluster))
+    return 2 if _EMOJI_STYLE in cluster else max(map(_columns, cluster))
 
 
 def pad(text: str, width: int, *, right: bool = False) -> str:
@@ -94,7 +143,8 @@ def byte_size(count: float | None) -> str:
         return "-"
     value, unit = float(count), "B"
     for larger in ("kB", "MB", "GB", "TB"):
-        if abs(value) < 1000:
+        digits = 0 if unit in ("B", "kB") else 2
+        if round(abs(value), digits) < 1000:  # what would be written, so that 999,999 is not 1000 kB
             break
         value, unit = value / 1000, larger
     return f"{value:.0f} {unit}" if unit in ("B", "kB") else f"{value:.2f} {unit}"
@@ -122,7 +172,7 @@ def short_count(value: float | None) -> str:
     """Return a count for narrow places: 950, 41.2k, 1.3M."""
     if value is None or not math.isfinite(value):
         return "-"
-    for limit, unit in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
-        if abs(value) >= limit:
+    for limit, unit, digits in ((1e9, "G", 1), (1e6, "M", 1), (1e3, "k", 0)):
+        if round(abs(value) / limit * 1000, digits) >= 1000:  # as it would be written in the smaller unit
             return f"{value / limit:.1f}{unit}"
     return f"{value:.0f}"

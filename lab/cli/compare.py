@@ -22,7 +22,9 @@ Runs = Annotated[list[str], typer.Argument(metavar="RUN...", help="Ids, names, u
 def compare(
     runs: Runs,
     view: Annotated[str, typer.Option("--format", "-f", help="text, md, csv or json.")] = "text",
-    floor: Annotated[bool, typer.Option("--floor", help="Add shuffled references and the ceiling.")] = False,
+    floor: Annotated[
+        bool, typer.Option("--floor/--no-floor", help="Untuned model, shuffled references and ceiling around them.")
+    ] = True,
     strict: Annotated[bool, typer.Option("--strict", help="Refuse what may not be compared.")] = False,
     json: Json = False,
 ) -> None:
@@ -36,21 +38,27 @@ def print_table(
     infos: Sequence[RunInfo],
     *,
     axes: Sequence[str] = (),
-    floor: bool = False,
+    floor: bool = True,
     strict: bool = False,
     view: str = "text",
 ) -> None:
     """Print the table of `infos` in the order given.
 
+    Args:
+        floor: frame them: the untuned model where there is such a run, shuffled references, references themselves.
+
     Raises:
         UsageError: an unknown format, or with `strict` rows that may not be compared.
     """
-    from lab.compare.entry import load_entry
+    from lab.compare.artifacts import load_entries
     from lab.compare.table import build_table
+    from lab.compare.untuned import with_untuned
     from lab.compare.views import render
     from lab.errors import UsageError
+    from lab.runs.store import list_runs
 
-    table = build_table([load_entry(info) for info in infos], axes=axes, floor=floor)
+    entries = [entry for info in infos for entry in load_entries(info)]
+    table = build_table(with_untuned(entries, list_runs(), axes) if floor else entries, axes=axes, floor=floor)
     if strict and table.blocked:
         blocking = next(finding for finding in table.findings if finding.level == "blocking")
         raise UsageError(blocking.sentence, "Evaluate them alike (`lab eval`), or leave out --strict.")
@@ -68,12 +76,19 @@ def samples(
     sort: Annotated[str, typer.Option("--sort", help="index, disagreement or a metric.")] = "index",
     search: Annotated[str, typer.Option("--search", help="Only rows that hold this text.")] = "",
     out: Annotated[Path | None, typer.Option("--out", "-o", help="Write to a file.")] = None,
+    rate: Annotated[bool, typer.Option("--rate", help="Judge two runs' answers blind, A or B.")] = False,
+    ratings: Annotated[bool, typer.Option("--ratings", help="Print what the verdicts amount to.")] = False,
     json: Json = False,
 ) -> None:
     """Print prompts with the references and each run's answers side by side."""
     from lab.runs.store import find_run
 
-    text = samples_text([find_run(r) for r in runs], rows=rows, sort=sort, search=search, json=json)
+    infos = [find_run(r) for r in runs]
+    if rate or ratings:
+        from lab.cli import rating
+
+        return rating.rate(infos) if rate else rating.show(infos, json=json)
+    text = samples_text(infos, rows=rows, sort=sort, search=search, json=json)
     if out:
         out.write_text(text, encoding="utf-8")
     else:

@@ -53,6 +53,11 @@ def _fetch_one(resolved: Resolved) -> dict[str, Any]:
     folder = fetch_model(source, code=model.trust_remote_code, progress=say)
     say("data " + ", ".join(sanitize(one.name, newlines=False) for one in resolved.profile.data.source))
     data = fetch_data(resolved.profile.data)
+    if "bertscore" in resolved.profile.evaluate.metric_names:
+        from lab.evaluation.encoder import fetch_encoder
+
+        say(f"BERTScore's model {sanitize(resolved.profile.evaluate.bertscore_model, newlines=False)}")
+        fetch_encoder(resolved.profile.evaluate.bertscore_model, say)
     about = {"name": source.label, "kind": source.kind, "path": str(folder), "commit": source.commit}
     return {"profile": resolved.name, "model": about, "data": data}
 

@@ -43,31 +43,42 @@ def deltas_to(
 
     A metric is tested where both rows have it with the same signature.
     """
-    found: dict[tuple[str, str], Difference] = {}
-    notes: list[str] = []
-    others = [entry for entry in others if entry.id != reference.id]
+    rows = [entry for entry in others if entry.id != reference.id]
+    if not rows:
+        return {}, []
     try:
-        base = answers_of(reference) if others else []
-        for entry in others:
-            found |= {
-                (entry.id, name): value for name, value in _differences(entry, reference, base, resamples).items()
-            }
+        base = answers_of(reference)
     except DataError as error:
-        notes.append(f"Differences to {reference.name} are not tested: {error.problem}")
-    return _corrected(found), notes
+        return {}, [f"Differences to {reference.name} are not tested: {error.problem}"]
+    return _tested(reference, base, rows, resamples)
 
 
-def _differences(entry: Entry, reference: Entry, base: list[Answer], resamples: int) -> dict[str, Difference]:
-    from lab.compare.intervals import differences
+def _tested(
+    reference: Entry, base: list[Answer], rows: Sequence[Entry], resamples: int
+) -> tuple[dict[tuple[str, str], Delta], list[str]]:
+    from lab.compare.intervals import differences_to, same_rows
 
-    shared = [
+    answers: dict[str, list[Answer]] = {}
+    notes: list[str] = []
+    for entry in rows:
+        try:
+            own = answers_of(entry)
+            same_rows(base, own)
+            answers[entry.id] = own
+        except DataError as error:
+            notes.append(f"Differences of {entry.name} to {reference.name} are not tested: {error.problem}")
+    names = {entry.id: _shared(entry, reference) for entry in rows if entry.id in answers}
+    return _corrected(differences_to(base, answers, names, resamples=resamples)), notes
+
+
+def _shared(entry: Entry, reference: Entry) -> list[str]:
+    return [
         name
         for name in METRIC_NAMES
         if name in entry.metrics
         and name in reference.metrics
         and entry.metrics[name]["signature"] == reference.metrics[name]["signature"]
     ]
-    return differences(answers_of(entry), base, shared, resamples=resamples)
 
 
 def _corrected(found: dict[tuple[str, str], Difference]) -> dict[tuple[str, str], Delta]:

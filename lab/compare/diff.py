@@ -17,7 +17,14 @@ from lab.runs.store import RunInfo
 TREATMENT = ("method", "model.quantization", "model.double_quant")
 """What a comparison without axes is about."""
 
-_BLOCKING_KEYS = ("data.template", "data.system_prompt", "data.seed", "evaluate.rows", "evaluate.seed")
+_BLOCKING_KEYS = (
+    "data.template",
+    "data.system_prompt",
+    "data.seed",
+    "evaluate.rows",
+    "evaluate.seed",
+    "evaluate.bertscore_model",
+)
 _CONFOUNDING_KEYS = ("train.epochs", "train.max_steps", "train.threads", "data", "model", "launch.gpus")
 _NEUTRAL_KEYS = ("model.attention", "model.trust_remote_code")
 _ENVIRONMENT_KEYS = ("gpu.name", "host.cpu", "threads", "model.name", "model.commit", "model.dtype", "cuda", "driver")

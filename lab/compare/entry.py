@@ -22,7 +22,7 @@ from lab.runs.store import RunInfo
 if TYPE_CHECKING:
     from lab.scoring.answers import Answer
 
-KINDS = ("run", "floor", "ceiling", "artifact")
+KINDS = ("run", "floor", "ceiling", "artifact", "seeds")
 
 
 @dataclass(frozen=True)
@@ -78,7 +78,7 @@ def load_entry(info: RunInfo) -> Entry:
         profile=info.text("profile"),
         method=info.text("method"),
         state=info.state,
-        metrics={name: _metric(record) for name, record in scored.get("metrics", {}).items()},
+        metrics=scored_metrics(scored),
         counts=scored.get("counts", {}),
         cost=_cost(info, history, scored.get("cost")),
         spec=clean(read_json(evaluation.spec) or {}) if evaluation else {},
@@ -114,9 +114,26 @@ def answers_of(entry: Entry) -> list[Answer]:
     Raises:
         DataError: a line of the generations is damaged.
     """
-    from lab.scoring.answers import answers_from_rows
+    return answers_in(entry.evaluation) if entry.evaluation else []
 
-    return answers_from_rows(read_all(entry.evaluation.generations)) if entry.evaluation else []
+
+def answers_in(evaluation: EvaluationPaths) -> list[Answer]:
+    """Return the answers of an evaluation, each with its stored BERTScore where there is one.
+
+    Raises:
+        DataError: a line of the generations is damaged.
+    """
+    from lab.scoring.answers import answers_from_rows
+    from lab.scoring.bertscore import FILE, with_scores
+
+    return with_scores(answers_from_rows(read_all(evaluation.generations)), read_json(evaluation.folder / FILE))
+
+
+def stored_bertscores(entry: Entry) -> dict[str, Any] | None:
+    """Return the content of the evaluation's `bertscore.json`, which holds the floor's scores too; None without one."""
+    from lab.scoring.bertscore import FILE
+
+    return read_json(entry.evaluation.folder / FILE) if entry.evaluation else None
 
 
 def row_labels(entries: Iterable[Entry]) -> dict[str, str]:
@@ -124,6 +141,11 @@ def row_labels(entries: Iterable[Entry]) -> dict[str, str]:
     entries = list(entries)
     names = [entry.name for entry in entries]
     return {e.id: e.name if names.count(e.name) == 1 else f"{e.name} {e.id.rpartition('-')[2]}" for e in entries}
+
+
+def scored_metrics(scored: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """Return the metrics in the content of a `metrics.json`, by name."""
+    return {name: _metric(record) for name, record in scored.get("metrics", {}).items()}
 
 
 def _metric(record: dict[str, Any]) -> dict[str, Any]:

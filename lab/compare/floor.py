@@ -6,17 +6,16 @@ Called by the table, from the answers of one of its rows; nothing is generated.
 from __future__ import annotations
 
 import random
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from lab.compare.entry import Entry, answers_of
+from lab.compare.entry import Entry, answers_of, stored_bertscores
 from lab.errors import DataError
+from lab.scoring.names import LIKELIHOOD
 
 if TYPE_CHECKING:
     from lab.scoring.answers import Answer
-
-LIKELIHOOD = ("perplexity", "bits_per_byte")
-"""Metrics of a model's probabilities: a text alone has none."""
 
 NOTES = {
     "floor": "answers each row with another row's reference",
@@ -35,9 +34,12 @@ def floor_entry(entry: Entry, *, seed: int = 0) -> Entry:
     answers = _with_references(entry)
     if len(answers) < 2:
         raise DataError("A floor needs two rows with references.", "Evaluate more rows: set `evaluate.rows`.")
-    other = _cycle(len(answers), seed)
-    texts = [answers[index].references[0] for index in other]
-    return _scored(entry, answers, texts, "floor")
+    return _scored(entry, answers, shuffled_references(answers, seed=seed), "floor")
+
+
+def shuffled_references(answers: Sequence[Answer], *, seed: int = 0) -> list[str]:
+    """Return for each row another row's first reference; all of two or more rows have some."""
+    return [answers[index].references[0] for index in _cycle(len(answers), seed)]
 
 
 def ceiling_entry(entry: Entry) -> Entry:
@@ -67,12 +69,14 @@ def _cycle(count: int, seed: int) -> list[int]:
 
 
 def _scored(entry: Entry, answers: list[Answer], texts: list[str], kind: str) -> Entry:
+    from lab.compare.statistics import samples_for
+    from lab.scoring.bertscore import with_scores
     from lab.scoring.metrics import METRICS
     from lab.scoring.score import score
 
     names = [metric for metric in entry.metrics if metric in METRICS and metric not in LIKELIHOOD]
-    answered = [replace(a, text=text, finish="stop", nll=None) for a, text in zip(answers, texts, strict=True)]
-    scored = score(answered, names)
+    said = [replace(a, text=text, finish="stop", nll=None) for a, text in zip(answers, texts, strict=True)]
+    scored = score(with_scores(said, stored_bertscores(entry)), names, read=samples_for)
     return Entry(
         id=kind,
         kind=kind,

@@ -5,21 +5,20 @@ Called by the comparison table. numpy and the scorers load with the first test, 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, TypeVar
 
 from lab.errors import DataError
 from lab.scoring.answers import Answer
 from lab.scoring.names import expand
-from lab.series.bootstrap import Sample, distributions, percentiles, units, value
+from lab.series.bootstrap import Sample, distributions, percentiles, taken, units, value
 from lab.text import sanitize
 
 if TYPE_CHECKING:
-    from lab.scoring.metrics import Metric
     from lab.series.bootstrap import Floats
 
-Key = TypeVar("Key")
+Key = TypeVar("Key", bound=Hashable)
 
 
 @dataclass(frozen=True)
@@ -43,25 +42,48 @@ def differences(
 ) -> dict[str, Difference]:
     """Compare two runs' answers to the same rows on each metric; one that either run cannot have is left out.
 
-    All metrics share the resamples. Metrics that are right or wrong per row get McNemar's exact test instead of the
-    bootstrap's p-value, unless rows share groups, which that test cannot know.
-
     Raises:
         DataError: the runs did not answer the same rows.
         UsageError: a name is no metric's.
     """
+    wanted = {"": expand(names)}
+    found = differences_to(second, {"": first}, wanted, resamples=resamples, seed=seed)
+    return {name: difference for (_, name), difference in found.items()}
+
+
+def differences_to(
+    base: Sequence[Answer],
+    others: Mapping[Key, Sequence[Answer]],
+    names: Mapping[Key, Sequence[str]],
+    *,
+    resamples: int = 10_000,
+    seed: int = 0,
+) -> dict[tuple[Key, str], Difference]:
+    """Compare several runs' answers with `base` on the metrics named for each; one that either cannot have is left out.
+
+    All runs and metrics share the resamples, so each text is read once and each resample drawn once. Metrics that are
+    right or wrong per row get McNemar's exact test instead of the bootstrap's p-value, unless rows share groups, which
+    that test cannot know.
+
+    Raises:
+        DataError: a run did not answer the same rows as `base`.
+    """
+    orders = {key: same_rows(base, answers) for key, answers in others.items()}
+    groups = [answer.group for answer in base]
+    ours = _samples(base, list(dict.fromkeys(name for own in names.values() for name in own)))
+    pairs: dict[tuple[Key, str], tuple[Sample, Sample]] = {}
+    for key, answers in others.items():
+        theirs = _samples(answers, [name for name in names[key] if name in ours])
+        pairs |= {(key, name): (taken(sample, orders[key]), ours[name]) for name, sample in theirs.items()}
+    found = _paired(pairs, groups, resamples=resamples, seed=seed)
+    return {at: _mcnemar_if_binary(at[1], pairs[at], groups, entry) for at, entry in found.items()}
+
+
+def _samples(answers: Sequence[Answer], names: Sequence[str]) -> dict[str, Sample]:
+    from lab.compare.statistics import samples_for
     from lab.scoring.metrics import METRICS
 
-    first, second = aligned(first, second)
-    groups = [answer.group for answer in first]
-    metrics = [METRICS[name] for name in expand(names)]
-    pairs = {
-        metric.name: (metric.sample(first), metric.sample(second))
-        for metric in metrics
-        if metric.missing(first) is None and metric.missing(second) is None
-    }
-    found = _paired(pairs, groups, resamples=resamples, seed=seed)
-    return {name: _mcnemar_if_binary(METRICS[name], pairs[name], groups, entry) for name, entry in found.items()}
+    return samples_for(answers, [name for name in names if METRICS[name].missing(answers) is None])
 
 
 def paired_difference(
@@ -71,30 +93,30 @@ def paired_difference(
     return _paired({"": (first, second)}, groups, resamples=resamples, seed=seed)[""]
 
 
-def aligned(first: Sequence[Answer], second: Sequence[Answer]) -> tuple[list[Answer], list[Answer]]:
-    """Return both runs' answers in the order of the first one's rows.
+def same_rows(first: Sequence[Answer], second: Sequence[Answer]) -> list[int]:
+    """Return where in `second` each row of `first` stands.
 
     Raises:
         DataError: the ids differ, one occurs twice, or a row has other references or another group.
     """
-    by_id = {answer.id: answer for answer in second}
+    places = {answer.id: at for at, answer in enumerate(second)}
     ids = {answer.id for answer in first}
-    if len(ids) != len(first) or len(by_id) != len(second):
+    if len(ids) != len(first) or len(places) != len(second):
         raise DataError("A run's answers hold the same row id twice.", "Generate them again with `lab eval`.")
-    if ids != by_id.keys():
+    if ids != places.keys():
         raise DataError(
-            f"The two runs share {len(ids & by_id.keys()):,} rows, but hold {len(ids):,} and {len(by_id):,}.",
+            f"The two runs share {len(ids & places.keys()):,} rows, but hold {len(ids):,} and {len(places):,}.",
             "Evaluate both on the same rows: give them the same `data` and `evaluate.rows`, then `lab eval`.",
         )
     for answer in first:
-        other = by_id[answer.id]
+        other = second[places[answer.id]]
         if (other.references, other.group) != (answer.references, answer.group):
             shown = sanitize(answer.id, newlines=False, limit=80)
             raise DataError(
                 f"The row '{shown}' has another reference or group in the second run.",
                 "Evaluate both runs on the same version of the data with `lab eval`.",
             )
-    return list(first), [by_id[answer.id] for answer in first]
+    return [places[answer.id] for answer in first]
 
 
 def mcnemar(first: Sequence[bool], second: Sequence[bool]) -> float:
@@ -123,15 +145,15 @@ def holm(p_values: Mapping[Key, float]) -> dict[Key, float]:
 
 
 def _paired(
-    pairs: Mapping[str, tuple[Sample, Sample]], groups: Sequence[str], *, resamples: int, seed: int
-) -> dict[str, Difference]:
-    samples = {(name, side): pair[side] for name, pair in pairs.items() for side in (0, 1)}
+    pairs: Mapping[Key, tuple[Sample, Sample]], groups: Sequence[str], *, resamples: int, seed: int
+) -> dict[Key, Difference]:
+    samples = {id(sample): sample for pair in pairs.values() for sample in pair}  # a base in many pairs is drawn once
     spread = distributions(samples, groups, resamples=resamples if len(set(units(groups))) > 1 else 0, seed=seed)
-    result: dict[str, Difference] = {}
-    for name, (first, second) in pairs.items():
-        drawn = spread[name, 0] - spread[name, 1]
+    result: dict[Key, Difference] = {}
+    for key, (first, second) in pairs.items():
+        drawn = spread[id(first)] - spread[id(second)]
         low, high = percentiles(drawn) or (None, None)
-        result[name] = Difference(value(first) - value(second), low, high, _p_value(drawn), len(groups))
+        result[key] = Difference(value(first) - value(second), low, high, _p_value(drawn), len(groups))
     return result
 
 
@@ -149,12 +171,12 @@ def _p_value(differences: Floats) -> float | None:
     return min(1.0, 2 * (rarer + 1) / (len(defined) + 1))
 
 
-def _mcnemar_if_binary(
-    metric: Metric, pair: tuple[Sample, Sample], groups: Sequence[str], entry: Difference
-) -> Difference:
+def _mcnemar_if_binary(name: str, pair: tuple[Sample, Sample], groups: Sequence[str], entry: Difference) -> Difference:
     import numpy as np
 
-    if not metric.binary or any(groups):
+    from lab.scoring.metrics import METRICS
+
+    if not METRICS[name].binary or any(groups):
         return entry
     first, second = (np.asarray(sample.statistics)[:, 0] > 0 for sample in pair)
     return replace(entry, p_value=mcnemar(first.tolist(), second.tolist()), test="exact McNemar")

@@ -8,11 +8,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from lab.compare.columns import quality_columns
-from lab.compare.entry import Entry
-from lab.compare.floor import LIKELIHOOD
+from lab.compare.entry import Entry, answers_of
 from lab.errors import DataError, UsageError
 from lab.runs.reader import read_all
-from lab.scoring.answers import Answer, answers_from_rows
+from lab.scoring.answers import Answer
+from lab.scoring.names import LIKELIHOOD
 from lab.text import did_you_mean, sanitize
 
 SORTS = ("index", "metric", "disagreement")
@@ -78,25 +78,23 @@ def samples(entries: Sequence[Entry], *, rows: int = 3, sort: str = "index", sea
 
 def row_scores(answers: Sequence[Answer], names: Sequence[str]) -> list[dict[str, float]]:
     """Return each row's own value of each metric; those that only a whole set has (macro F1) are left out."""
+    from lab.compare.statistics import samples_for
     from lab.scoring.metrics import METRICS
     from lab.series.bootstrap import Sparse
 
     found: list[dict[str, float]] = [{} for _ in answers]
-    for metric in (METRICS[name] for name in names if name in METRICS):
-        if metric.missing(answers) is not None:
-            continue
-        statistics = metric.statistics(answers)
-        if not isinstance(statistics, Sparse):
-            for scores, value in zip(found, metric.aggregate(statistics).tolist(), strict=True):
-                scores[metric.name] = value
+    there = [name for name in names if name in METRICS and METRICS[name].missing(answers) is None]
+    for name, sample in samples_for(answers, there).items():
+        if not isinstance(sample.statistics, Sparse):
+            for scores, value in zip(found, sample.aggregate(sample.statistics).tolist(), strict=True):
+                scores[name] = value
     return found
 
 
 def _shared(entries: Sequence[Entry]) -> _Shared:
     if not entries:
         raise DataError("None of these runs has answers yet.", "Evaluate one: `lab eval RUN`.")
-    lines = {e.id: list(read_all(e.evaluation.generations)) for e in entries if e.evaluation is not None}
-    answers = {run: {answer.id: answer for answer in answers_from_rows(own)} for run, own in lines.items()}
+    answers = {entry.id: {answer.id: answer for answer in answers_of(entry)} for entry in entries}
     first = entries[0].id
     ids = [
         row
@@ -105,7 +103,8 @@ def _shared(entries: Sequence[Entry]) -> _Shared:
     ]
     if not ids:
         raise DataError("These runs share no row with the same references.", "Choose runs on the same data.")
-    prompts = {str(line.get("id")): str(line.get("prompt") or "") for line in lines[first]}
+    lines = read_all(entries[0].evaluation.generations) if entries[0].evaluation else ()
+    prompts = {str(line.get("id")): str(line.get("prompt") or "") for line in lines}
     return _Shared(ids, [prompts[row] for row in ids], {run: [own[row] for row in ids] for run, own in answers.items()})
 
 

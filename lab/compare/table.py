@@ -15,6 +15,7 @@ from lab.compare.entry import Entry, row_labels
 from lab.compare.fairness import Finding, compare_fairness, quality_key
 from lab.compare.floor import ceiling_entry, floor_entry
 from lab.compare.notes import notes_on
+from lab.compare.seeds import with_seed_means
 from lab.errors import DataError
 
 
@@ -58,9 +59,11 @@ def build_table(
         tests: test differences to the baseline, else to the first evaluated row: seconds for thousands of rows.
 
     """
-    axes = tuple(axes)
     reference = reference_of(entries)
-    rows, missing = _with_bounds(entries, reference) if floor else ([*entries], [])
+    with_means = with_seed_means(entries)
+    # Whoever trained one row with several seeds has varied the seed on purpose.
+    axes = (*axes, *(["train.seed"] if len(with_means) > len(entries) else []))
+    rows, missing = _with_bounds(with_means, reference) if floor else (with_means, [])
     labels = row_labels(rows)
     columns = (*quality_columns(name for entry in rows for name in entry.metrics), *COST_COLUMNS)
     deltas, untested = _tested(entries, reference, axes) if tests else ({}, [])
@@ -72,7 +75,7 @@ def build_table(
         reference=reference.id if reference else None,
         deltas=deltas,
         findings=tuple(compare_fairness(entries, axes)),
-        notes=(*notes_on(rows, labels), *missing, *untested),
+        notes=(*notes_on(rows, labels), *missing, *_untuned(entries), *untested),
         signatures=_signatures(rows, columns),
     )
 
@@ -85,6 +88,14 @@ def _with_bounds(entries: Sequence[Entry], reference: Entry | None) -> tuple[lis
         return [floor_entry(reference), *entries, ceiling_entry(reference)], []
     except DataError as error:
         return [*entries], [f"There is no floor and no ceiling: {error.problem}"]
+
+
+def _untuned(entries: Sequence[Entry]) -> list[str]:
+    """Return a sentence where evaluated rows lack the model that they began with: no gain can be read off then."""
+    evaluated = [entry for entry in entries if entry.metrics]
+    if not evaluated or any(entry.method == "baseline" for entry in evaluated):
+        return []
+    return ["The untuned model is not among these rows: what training gained cannot be read off."]
 
 
 def _tested(

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import math
+import contextlib
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 
+from lab.evaluation.batching import Batch, plan_batches, window_of
 from lab.modeling.loss import causal_model
 from lab.modeling.prefix import common_prefix, shared_states
 from lab.profile.schema import Evaluate
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from transformers import Cache, PreTrainedModel, PreTrainedTokenizerBase
 
 CPU_BATCH = 64
-GPU_BATCH = 64
+GPU_BATCH = 128
 
 
 @dataclass(frozen=True)
@@ -60,53 +61,78 @@ class Answerer:
     share: bool = False
 
     def answers(
-        self, prompts: Sequence[Sequence[int]], size: int, stop_asked: Callable[[], bool] = lambda: False
+        self,
+        prompts: Sequence[Sequence[int]],
+        size: int,
+        stop_asked: Callable[[], bool] = lambda: False,
+        say: Callable[[str], None] = lambda line: None,
     ) -> Iterator[list[Answered]]:
-        """Yield the answers to `prompts`, batch by batch, longest prompts first: memory runs out at once or never.
+        """Yield the answers to `prompts`, batch by batch, longest prompts first.
 
+        A batch for which the GPU has too little memory is halved, and those after it are no larger than what fitted.
         Answers are cut from the token ids after the prompt, never from the decoded string.
 
         Args:
             prompts: token ids, the generation prompt included.
-            size: most prompts a batch; batches are of like size, since a small last one takes as long as a full one.
+            size: most prompts a batch.
+            say: is told of halved batches.
         """
-        order = sorted(range(len(prompts)), key=lambda i: (-len(prompts[i]), i))
         torch.manual_seed(self.decoding.seed)
-        even = math.ceil(len(order) / max(1, math.ceil(len(order) / size)))
-        for start in range(0, len(order), max(1, even)):
-            if stop_asked():
-                return
-            yield self._batch(prompts, order[start : start + even])
+        waiting = plan_batches(
+            [len(p) for p in prompts], size, self.decoding.max_new_tokens, window_of(self.model.config)
+        )
+        while waiting and not stop_asked():
+            batch = waiting.popleft()
+            if len(batch.indices) > size:
+                waiting.extendleft(reversed(batch.halves()))
+                continue
+            answered = self._unless_full(prompts, batch)
+            if answered is not None:
+                yield answered
+                continue
+            size = (len(batch.indices) + 1) // 2
+            say(f"GPU memory is full: {size} prompts at once")
+            waiting.appendleft(batch)
+
+    def _unless_full(self, prompts: Sequence[Sequence[int]], batch: Batch) -> list[Answered] | None:
+        """Return the answers of a batch; None where the GPU's memory is too small for so many at once."""
+        try:
+            return self._batch(prompts, batch)
+        except torch.OutOfMemoryError:
+            if len(batch.indices) == 1:
+                raise
+        torch.cuda.empty_cache()  # out of the handler: the error's trace holds the tensors that did not fit
+        return None
 
     def first_token_seconds(self, prompts: Sequence[Sequence[int]], repeats: int = 5) -> float | None:
         """Return the median time from one prompt to its first token, in seconds; None without prompts."""
         if not prompts:
             return None
-        one = replace(self, decoding=self.decoding.model_copy(update={"max_new_tokens": 1}))
         chosen = [prompts[i % len(prompts)] for i in range(repeats + 1)]
-        times = [one._batch([prompt], [0])[0].seconds for prompt in chosen]
+        times = [self._batch([prompt], Batch((0,), 1))[0].seconds for prompt in chosen]
         return sorted(times[1:])[repeats // 2]  # the first call warms up
 
     @torch.inference_mode()
-    def _batch(self, prompts: Sequence[Sequence[int]], indices: Sequence[int]) -> list[Answered]:
+    def _batch(self, prompts: Sequence[Sequence[int]], batch: Batch) -> list[Answered]:
         pad = self.tokenizer.pad_token_id
-        chosen = [prompts[i] for i in indices]
+        chosen = [prompts[i] for i in batch.indices]
         prefix = common_prefix(chosen, min(map(len, chosen)) - 1) if self.share else 0
         ids, mask = pad_left(chosen, pad, self.model.device, prefix)
         begin = time.monotonic()
-        output = self.model.generate(
-            input_ids=ids,
-            attention_mask=mask,
-            past_key_values=self._states(ids, prefix),
-            max_new_tokens=self.decoding.max_new_tokens,
-            eos_token_id=sorted(self._stops()),
-            pad_token_id=pad,
-            repetition_penalty=self.decoding.repetition_penalty,
-            **self._sampling(),
-        )
+        with contiguous_head(self.model):
+            output = self.model.generate(
+                input_ids=ids,
+                attention_mask=mask,
+                past_key_values=self._states(ids, prefix),
+                max_new_tokens=batch.cap,
+                eos_token_id=sorted(self._stops()),
+                pad_token_id=pad,
+                repetition_penalty=self.decoding.repetition_penalty,
+                **self._sampling(),
+            )
         rows = output[:, ids.shape[1] :].tolist()  # waits for the GPU, so the clock below is true
-        share = (time.monotonic() - begin) / len(indices)
-        return [self._cut(index, row, share) for index, row in zip(indices, rows, strict=True)]
+        share = (time.monotonic() - begin) / len(chosen)
+        return [self._cut(index, row, share) for index, row in zip(batch.indices, rows, strict=True)]
 
     def _states(self, ids: Tensor, prefix: int) -> Cache | None:
         if not prefix:
@@ -129,6 +155,21 @@ class Answerer:
         if self.decoding.temperature == 0.0:
             return {"do_sample": False, "temperature": None, "top_p": None, "top_k": None}
         return {"do_sample": True, "temperature": self.decoding.temperature, "top_p": self.decoding.top_p, "top_k": 0}
+
+
+@contextlib.contextmanager
+def contiguous_head(model: Any) -> Iterator[None]:
+    """Give the head its last hidden states in one piece.
+
+    transformers slices them out of all positions. For a slice whose rows lie apart, and a head that is not trained,
+    torch copies the head's weights once for each row of the batch before it multiplies.
+    """
+    head = causal_model(model).get_output_embeddings()
+    hook = head.register_forward_pre_hook(lambda module, inputs: (inputs[0].contiguous(), *inputs[1:]))
+    try:
+        yield
+    finally:
+        hook.remove()
 
 
 def pad_left(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 import torch
@@ -18,7 +18,12 @@ TOKENS = 8192
 
 @torch.inference_mode()
 def reference_nll(
-    model: PreTrainedModel, rows: Sequence[Encoded], pad: int, *, share: bool = False
+    model: PreTrainedModel,
+    rows: Sequence[Encoded],
+    pad: int,
+    *,
+    share: bool = False,
+    stop_asked: Callable[[], bool] = lambda: False,
 ) -> list[tuple[float, int]]:
     """Return (sum of the supervised tokens' negative log likelihood in nats, their number) for each row.
 
@@ -26,9 +31,12 @@ def reference_nll(
 
     Args:
         share: compute once what the rows of a batch begin with.
+        stop_asked: asked before each batch; where somebody wants to stop the rows that are left get (0.0, 0).
     """
     results: list[tuple[float, int]] = [(0.0, 0)] * len(rows)
     for batch in _batches(rows):
+        if stop_asked():
+            break
         longest = max(len(rows[i].input_ids) for i in batch)
         ids = torch.tensor([[*rows[i].input_ids, *[pad] * (longest - len(rows[i].input_ids))] for i in batch])
         labels = torch.tensor([[*rows[i].labels, *[IGNORED] * (longest - len(rows[i].labels))] for i in batch])

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 from lab import atomic
 from lab.data.prepare import Prepared, TestRow
 from lab.data.rows import split_hash
+from lab.evaluation.bertscore import answers_for
+from lab.evaluation.bertscore import prepare as prepare_scoring
 from lab.evaluation.generate import Answered, Answerer, batch_size
 from lab.evaluation.perplexity import reference_nll
 from lab.evaluation.spec import artifact_hash, build_spec, chosen_rows
@@ -19,7 +21,6 @@ from lab.runs import lock
 from lab.runs.appendlog import AppendLog
 from lab.runs.paths import EvaluationPaths, RunPaths
 from lab.runs.reader import read_all
-from lab.scoring.answers import answers_from_rows
 from lab.scoring.score import score
 
 if TYPE_CHECKING:
@@ -57,6 +58,7 @@ def evaluate(
     Returns:
         The finished evaluation; None if it was stopped half-way, to go on where it stopped when asked again.
     """
+    prepare_scoring(profile.evaluate, progress)
     rows = chosen_rows(prepared.test, profile.evaluate)
     spec = _spec(run, profile, prepared, subject, rows)
     paths = EvaluationPaths(make_private(run.evaluation / spec["hash"]))
@@ -80,9 +82,11 @@ def _answered(
     done = {str(record["id"]) for record in read_all(paths.generations)}
     missing = [row for row in rows if row.row.id not in done]
     progress(f"perplexity of {len(missing)} references")
-    likelihoods = reference_nll(
-        subject.model, [row.encoded for row in missing], subject.tokenizer.pad_token_id, share=subject.share
-    )
+    references = [row.encoded for row in missing]
+    pad = subject.tokenizer.pad_token_id
+    likelihoods = reference_nll(subject.model, references, pad, share=subject.share, stop_asked=stop_asked)
+    if stop_asked():
+        return None
     log = AppendLog(paths.generations)
     size = batch_size(profile.evaluate, subject.device)
     prompts = [row.prompt_ids for row in missing]
@@ -120,7 +124,7 @@ def _generation(row: TestRow, one: Answered, nll: float, nll_tokens: int) -> dic
     return {
         "id": row.row.id,
         "prompt": row.prompt_text,
-        "references": [row.row.reference],
+        "references": list(row.references),
         "answer": one.text,
         "tokens": one.tokens,
         "seconds": one.seconds,
@@ -141,4 +145,5 @@ def _metrics(paths: EvaluationPaths, profile: Profile, answerer: Answerer, rows:
         "tokens_per_second": tokens / seconds if seconds else None,
         "first_token_seconds": answerer.first_token_seconds([row.prompt_ids for row in rows[:5]]),
     }
-    return {**score(answers_from_rows(generations), profile.evaluate.metric_names), "cost": cost}
+    answers = answers_for(paths, profile.evaluate, answerer.model.device.type)
+    return {**score(answers, profile.evaluate.metric_names), "cost": cost}

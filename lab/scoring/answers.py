@@ -23,7 +23,7 @@ class Answer:
 
     `finish` is "stop", "length" (cut at the token limit) or "error" (no answer came). `nll` is the negative log
     likelihood of the reference's `nll_tokens` supervised tokens, summed, in nats. Rows that share a non-empty `group`
-    are not independent: intervals resample them together.
+    are not independent: intervals resample them together. `bertscore` is the stored F1, `bertscore_by` its signature.
     """
 
     id: str
@@ -34,6 +34,8 @@ class Answer:
     nll: float | None = None
     nll_tokens: int | None = None
     reference_bytes: int | None = None
+    bertscore: float | None = None
+    bertscore_by: str = ""
 
     @property
     def failed(self) -> bool:

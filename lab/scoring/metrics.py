@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from lab.scoring import aggregates, bleu, json_match, labels, likelihood, rouge, squad
+from lab.scoring import aggregates, bertscore, bleu, chrf, json_match, labels, likelihood, rouge, squad
 from lab.scoring.answers import Answer
 from lab.scoring.names import METRIC_NAMES
 from lab.series.bootstrap import Sample, Sparse
@@ -70,18 +70,16 @@ def _reason(answers: Sequence[Answer], lacking: list[bool], what: str) -> str | 
     return f"{what} on {count:,} of {plural(len(answers), 'row')}" if count else None
 
 
-def _rouge(name: str, measure: rouge.Measure) -> Metric:
-    return Metric(name, rouge.statistics(measure), aggregates.mean, rouge.signature, _without_reference)
+def _rouge(name: str) -> Metric:
+    return Metric(name, rouge.statistics(name), aggregates.mean, rouge.signature, _without_reference)
 
 
 METRICS: dict[str, Metric] = {
     metric.name: metric
     for metric in (
         Metric("bleu", bleu.statistics, bleu.aggregate, bleu.signature, _without_reference),
-        _rouge("rouge1", rouge.rouge_1),
-        _rouge("rouge2", rouge.rouge_2),
-        _rouge("rougeL", rouge.rouge_l),
-        _rouge("rougeLsum", rouge.rouge_l_sum),
+        Metric("chrf", chrf.statistics, chrf.aggregate, chrf.signature, _without_reference),
+        *map(_rouge, rouge.MEASURES),
         Metric("exact_match", squad.exact_match, aggregates.mean, squad.signature, _without_reference, binary=True),
         Metric("token_f1", squad.token_f1, aggregates.mean, squad.signature, _without_reference),
         Metric("json_match", json_match.json_match, aggregates.mean, json_match.signature, _without_json, binary=True),
@@ -89,6 +87,7 @@ METRICS: dict[str, Metric] = {
             "accuracy", labels.accuracy, aggregates.mean, labels.accuracy_signature, _without_reference, binary=True
         ),
         Metric("macro_f1", labels.confusion, labels.macro_f1, labels.macro_f1_signature, _without_reference),
+        Metric("bertscore", bertscore.statistics, aggregates.mean, bertscore.signature, bertscore.missing),
         Metric(
             "perplexity",
             likelihood.per_token,
@@ -105,3 +104,13 @@ METRICS: dict[str, Metric] = {
         ),
     )
 }
+
+
+def samples_of(answers: Sequence[Answer], names: Sequence[str]) -> dict[str, Sample]:
+    """Return what the bootstrap needs of each metric, none of which may be missing; each text is read once a family."""
+    family = [name for name in names if name in rouge.MEASURES]
+    read = dict(zip(family, rouge.table(answers, family), strict=True)) if family else {}
+    return {
+        name: Sample(read[name], METRICS[name].aggregate) if name in read else METRICS[name].sample(answers)
+        for name in names
+    }

@@ -23,6 +23,7 @@ METRIC_NAMES: dict[str, MetricName] = {
     entry.name: entry
     for entry in (
         MetricName("bleu", "BLEU"),
+        MetricName("chrf", "chrF"),
         MetricName("rouge1", "ROUGE-1"),
         MetricName("rouge2", "ROUGE-2"),
         MetricName("rougeL", "ROUGE-L"),
@@ -32,14 +33,18 @@ METRIC_NAMES: dict[str, MetricName] = {
         MetricName("json_match", "JSON match"),
         MetricName("accuracy", "accuracy"),
         MetricName("macro_f1", "macro F1"),
+        MetricName("bertscore", "BERTScore"),
         MetricName("perplexity", "perplexity", "perplexity", higher_is_better=False),
         MetricName("bits_per_byte", "bits per byte", "bits/byte", higher_is_better=False),
     )
 }
 
+LIKELIHOOD: tuple[str, ...] = ("perplexity", "bits_per_byte")
+"""Metrics of a model's probabilities: a text alone has none."""
+
 FAMILIES: dict[str, tuple[str, ...]] = {"rouge": ("rouge1", "rouge2", "rougeL", "rougeLsum")}
 
-NOT_BUILT: tuple[str, ...] = ("bertscore", "win_rate")
+NOT_BUILT: tuple[str, ...] = ("win_rate",)
 
 
 def expand(names: Iterable[str]) -> list[str]:

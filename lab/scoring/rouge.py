@@ -25,13 +25,16 @@ Lines = list[list[str]]  # the tokens of each line that is not empty
 Measure = Callable[[Lines, Lines], float]
 
 
-def statistics(measure: Measure) -> Callable[[Sequence[Answer]], Floats]:
-    """Return the function that gives each row's F1 against its best reference: (rows, 2)."""
+def table(answers: Sequence[Answer], names: Sequence[str]) -> list[Floats]:
+    """Return for each of `names` every row's F1 against its best reference, (rows, 2); texts are cut once for all."""
+    measures = [MEASURES[name] for name in names]
+    scores = [_best(measures, answer) for answer in answers]
+    return [column(own[at] for own in scores) for at in range(len(measures))]
 
-    def best(answers: Sequence[Answer]) -> Floats:
-        return column(_best(measure, answer) for answer in answers)
 
-    return best
+def statistics(name: str) -> Callable[[Sequence[Answer]], Floats]:
+    """Return the function that gives each row's F1 of one measure: (rows, 2)."""
+    return lambda answers: table(answers, [name])[0]
 
 
 def rouge_1(reference: Lines, answer: Lines) -> float:
@@ -66,10 +69,19 @@ def signature(_: Sequence[Answer]) -> str:
     return SIGNATURE
 
 
-def _best(measure: Measure, answer: Answer) -> float:
+MEASURES: dict[str, Measure] = {
+    "rouge1": rouge_1,
+    "rouge2": rouge_2,
+    "rougeL": rouge_l,
+    "rougeLsum": rouge_l_sum,
+}
+
+
+def _best(measures: Sequence[Measure], answer: Answer) -> list[float]:
     tokenize = row_tokenizer(answer.references, rouge_tokens)
     given = _lines(answer.scored, tokenize)
-    return max(measure(_lines(text, tokenize), given) for text in answer.references)
+    wanted = [_lines(text, tokenize) for text in answer.references]
+    return [max(measure(lines, given) for lines in wanted) for measure in measures]
 
 
 def _lines(text: str, tokenize: Callable[[str], list[str]]) -> Lines:

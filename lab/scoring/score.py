@@ -2,35 +2,47 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from lab.scoring.answers import Answer, counts
 from lab.scoring.json_match import json_field_accuracy
-from lab.scoring.metrics import METRICS
+from lab.scoring.metrics import METRICS, samples_of
 from lab.scoring.names import expand
 from lab.series.bootstrap import LEVEL, Sample, distributions, percentiles, units, value
 
 if TYPE_CHECKING:
     from lab.series.bootstrap import Floats
 
+Read = Callable[[Sequence[Answer], Sequence[str]], dict[str, Sample]]
+
 _FEW_TOKENS = 4  # BLEU-4 counts runs of four tokens: a shorter reference has none
 
 
-def score(answers: Sequence[Answer], names: Iterable[str], *, resamples: int = 1000, seed: int = 0) -> dict[str, Any]:
+def score(
+    answers: Sequence[Answer],
+    names: Iterable[str],
+    *,
+    resamples: int = 1000,
+    seed: int = 0,
+    read: Read = samples_of,
+) -> dict[str, Any]:
     """Return the value, the 95 % interval and the signature of each metric, ready for JSON.
 
     Fractions are 0 to 1. `absent` gives the reason for each metric that these answers cannot have; `low` and `high`
     are None where there are fewer than two units to resample. `notes` warns of values that say little.
+
+    Args:
+        read: gives the statistics of each metric; whoever keeps them passes its own.
 
     Raises:
         UsageError: a name is no metric's.
     """
     wanted = expand(names)
     reasons = {name: METRICS[name].missing(answers) for name in wanted}
-    samples = {name: METRICS[name].sample(answers) for name in wanted if reasons[name] is None}
+    samples = read(answers, [name for name in wanted if reasons[name] is None])
     groups = [answer.group for answer in answers]
     unit_count = len(set(units(groups)))
     spread = distributions(samples, groups, resamples=resamples if unit_count > 1 else 0, seed=seed)

@@ -30,9 +30,14 @@ PACKAGES = (
     "rouge-score",
     "numpy",
 )
+_NAMES = "token|secret|passw(?:or)?d|api[_-]?key|key"
 _SECRET = re.compile(
-    r"(hf_[A-Za-z0-9]{8,}|sk-[A-Za-z0-9_-]{8,}|gh[pousr]_[A-Za-z0-9]{8,})|((?:token|secret|password|key)=)\S+", re.I
+    r"hf_[A-Za-z0-9]{8,}|sk-[A-Za-z0-9_-]{8,}|gh[pousr]_[A-Za-z0-9]{8,}|github_pat_\w{8,}"
+    rf"|(?P<key>(?:{_NAMES})=)\S+"
+    r"|(?P<user>\b[a-z][a-z0-9+.-]*://[^\s/?#:@]*:)[^\s/?#]+(?=@)",
+    re.IGNORECASE,
 )
+_OPTION = re.compile(rf"--?(?:[\w.]+[-_.])*(?:{_NAMES})", re.IGNORECASE)
 
 
 def describe(name: str, hardware: Hardware, recipe: Recipe, source: ModelSource, argv: Sequence[str]) -> dict[str, Any]:
@@ -60,7 +65,7 @@ def describe(name: str, hardware: Hardware, recipe: Recipe, source: ModelSource,
             "memory_bytes": psutil.virtual_memory().total,
         },
         "threads": hardware.threads,
-        "argv": [redact(word) for word in argv],
+        "argv": redact(argv),
         "interpreter": sys.implementation.name,
         "model": {
             "name": name,
@@ -90,6 +95,8 @@ def driver_version() -> str | None:
         return None
 
 
-def redact(word: str) -> str:
-    """Return a word of the command line without tokens, passwords and keys."""
-    return _SECRET.sub(lambda match: (match[2] or "") + "[redacted]", word)
+def redact(argv: Sequence[str]) -> list[str]:
+    """Return a command line without its secrets: `--token x`, `key=x`, `https://me:x@host`, tokens of known form."""
+    words = [_SECRET.sub(lambda match: f"{match['key'] or match['user'] or ''}[redacted]", word) for word in argv]
+    named = [bool(_OPTION.fullmatch(before)) for before in ["", *argv][: len(argv)]]
+    return ["[redacted]" if hidden else word for word, hidden in zip(words, named, strict=True)]

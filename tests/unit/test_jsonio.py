@@ -38,6 +38,11 @@ def test_nan_comes_back() -> None:
     assert math.isnan(found or 0.0)
 
 
+@pytest.mark.parametrize("sign", [1, -1])
+def test_a_whole_number_beyond_all_floats_is_infinite(sign: int) -> None:
+    assert as_float(json.loads(f"{'-' * (sign < 0)}1{'0' * 400}")) == sign * math.inf
+
+
 @pytest.mark.parametrize("value", [None, True, False, "1.5", "NaN", [], {}, "Infinity"])
 def test_what_is_no_number_is_none(value: Any) -> None:
     assert as_float(value) is None

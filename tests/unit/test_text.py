@@ -12,6 +12,7 @@ from lab.text import (
     did_you_mean,
     display_width,
     duration,
+    graphemes,
     number,
     pad,
     plural,
@@ -80,9 +81,48 @@ def test_without_newlines_breaks_become_one_space() -> None:
     assert sanitize("a\n\n\tb\tc", newlines=False) == "a b c"
 
 
-@pytest.mark.parametrize(("text", "width"), [("", 0), ("abc", 3), ("日本", 4), ("e\u0301", 1), ("Ａ", 2), ("ab日", 4)])
+FAMILY = "\U0001f468\u200d\U0001f469\u200d\U0001f467"
+HEART, THUMB, FLAG = "\u2764\ufe0f", "\U0001f44d\U0001f3fd", "\U0001f1e9\U0001f1ea"
+
+
+@pytest.mark.parametrize(
+    ("text", "width"),
+    [
+        ("", 0),
+        ("abc", 3),
+        ("日本", 4),
+        ("e\u0301", 1),
+        ("Ａ", 2),
+        ("ab日", 4),
+        (FAMILY, 2),
+        (f"a{FAMILY}b", 4),
+        (HEART, 2),
+        ("\u2764", 1),
+        ("\u2764\ufe0e", 1),
+        (THUMB, 2),
+        (FLAG, 2),
+        (FLAG * 2, 4),
+        ("1\ufe0f\u20e3", 2),
+        ("soft\u00adhyphen", 11),
+        ("각", 2),
+        ("\u1100\u1161\u11a8", 2),
+        ("\u0928\u200d", 1),
+    ],
+)
 def test_width_counts_columns(text: str, width: int) -> None:
     assert display_width(text) == width
+
+
+def test_graphemes_are_what_a_reader_takes_for_characters() -> None:
+    parts = ["a", "e\u0301", FAMILY, " ", HEART, FLAG, FLAG, "\U0001f1e9", "x"]
+    assert list(graphemes("".join(parts))) == parts
+    assert list(graphemes("")) == []
+
+
+def test_no_character_is_cut_in_half() -> None:
+    assert clip(FAMILY * 3, 5) == FAMILY * 2 + "…"
+    assert clip(FLAG * 3, 4) == FLAG + "…"
+    assert clip(HEART * 3, 4) == HEART + "…"
 
 
 @pytest.mark.parametrize(
@@ -150,6 +190,11 @@ def test_duration(seconds: float | None, text: str) -> None:
         (80e9, "80.00 GB"),
         (2e15, "2000.00 TB"),
         (-2e6, "-2.00 MB"),
+        (999_499, "999 kB"),
+        (999_999, "1.00 MB"),
+        (999_994_999, "999.99 MB"),
+        (999_999_999, "1.00 GB"),
+        (999_999_999_999, "1.00 TB"),
     ],
 )
 def test_byte_size_is_decimal(count: float | None, text: str) -> None:
@@ -173,7 +218,19 @@ def test_number(value: float | None, digits: int, text: str) -> None:
 
 @pytest.mark.parametrize(
     ("value", "text"),
-    [(None, "-"), (math.inf, "-"), (950, "950"), (41_200, "41.2k"), (1.3e6, "1.3M"), (2e9, "2.0G")],
+    [
+        (None, "-"),
+        (math.inf, "-"),
+        (950, "950"),
+        (41_200, "41.2k"),
+        (1.3e6, "1.3M"),
+        (2e9, "2.0G"),
+        (999_999, "1.0M"),
+        (999_949, "999.9k"),
+        (999.7, "1.0k"),
+        (999.4, "999"),
+        (-999_999, "-1.0M"),
+    ],
 )
 def test_short_count(value: float | None, text: str) -> None:
     assert short_count(value) == text

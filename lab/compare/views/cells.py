@@ -46,6 +46,8 @@ def cell(entry: Entry, column: Column, detail: int, glyphs: Glyphs = UNICODE, ma
         return "-" + mark
     digits = 3 if detail == FULL else 2
     value = quality(record["value"], column.unit, digits) + mark
+    if record.get("sd") is not None and detail != PLAIN:
+        return f"{value} sd {quality(record['sd'], column.unit, digits)}"
     if record["low"] is None or record["high"] is None or detail == PLAIN:
         return value
     return f"{value} {_interval(record['low'], record['high'], column.unit, detail, glyphs)}"

@@ -14,7 +14,7 @@ _FORMULA = ("=", "+", "-", "@")
 
 
 def as_json(table: Table) -> dict[str, Any]:
-    """Return what `lab compare --json` prints; `run` is null for the floor and the ceiling, which no run made."""
+    """Return what `lab compare --json` prints; `run` is null for floor, ceiling and means, which no run made."""
     return {
         "rows": [_row(table, entry) for entry in table.entries],
         "warnings": [finding.as_json() for finding in table.findings],
@@ -27,7 +27,9 @@ def as_csv(table: Table) -> str:
     """Return one line a row, each metric with its bounds; a cell without a value is empty."""
     file = io.StringIO()
     writer = csv.writer(file, lineterminator="\n")
-    bounds = [(column.key, bound) for column in table.columns if column.quality for bound in ("value", "low", "high")]
+    seeded = any(entry.kind == "seeds" for entry in table.entries)
+    figures = ("value", "low", "high", *(["sd"] if seeded else []))
+    bounds = [(column.key, bound) for column in table.columns if column.quality for bound in figures]
     costs = [column for column in table.columns if not column.quality]
     header = [name if bound == "value" else f"{name}_{bound}" for name, bound in bounds]
     writer.writerow(["run", "kind", "name", "profile", "method", "state", *header, *(c.key for c in costs)])
@@ -40,7 +42,7 @@ def as_csv(table: Table) -> str:
 
 
 def _row(table: Table, entry: Entry) -> dict[str, Any]:
-    keys = ("value", "low", "high", "signature")
+    keys = ("value", "low", "high", "signature", *(["sd", "seeds"] if entry.kind == "seeds" else []))
     return {
         "run": entry.id if entry.kind in ("run", "artifact") else None,
         "kind": entry.kind,

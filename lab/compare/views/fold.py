@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from lab.text import display_width
+from lab.text import display_width, graphemes
 
 
 def fold(text: str, width: int, *, after: str = " ") -> list[str]:
@@ -38,7 +38,7 @@ def _pieces(word: str, width: int) -> Iterator[str]:
         yield word
         return
     piece, used = "", 0
-    for character in word:
+    for character in graphemes(word):
         step = display_width(character)
         if used + step > width:
             yield piece

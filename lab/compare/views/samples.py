@@ -18,6 +18,9 @@ from lab.text import clip, display_width, pad, plural
 COLUMN = 36
 """Terminal columns that a text needs to be read beside others."""
 
+PROMPT_LINES = 14
+"""Of a prompt, where two answers are judged."""
+
 _SCORES = 3
 _FINISHES = {"length": "cut at the token limit", "error": "failed"}
 
@@ -40,6 +43,25 @@ def samples_as_text(
     glyphs = ASCII if ascii_only else UNICODE
     shown = [_sample(sample, labels, width, lines, glyphs) for sample in samples]
     return glyphs.text("\n".join(shown)) if shown else "No row fits.\n"
+
+
+def pair_as_text(
+    title: str, prompt: str, texts: Sequence[tuple[str, str]], width: int = 80, *, ascii_only: bool = False
+) -> str:
+    """Return a prompt over texts under neutral heads, whole: what a person judges without knowing whose they are.
+
+    Of a long prompt the end is shown, where the question is: what comes before is mostly the same for all rows.
+    """
+    glyphs = ASCII if ascii_only else UNICODE
+    rule = f"{glyphs.rule * 2} {title} " + glyphs.rule * max(0, width - display_width(title) - 4)
+    shown = [(head, text or "(empty)") for head, text in texts]
+    room = (width - 3 * (len(shown) - 1)) // len(shown)
+    body = _beside(shown, room, 0, glyphs) if room >= COLUMN else _below(shown, width, 0)
+    asked = fold(prompt.strip(), width - 2)
+    above = len(asked) - PROMPT_LINES
+    head = f"prompt ({plural(above, 'line')} above left out)" if above > 0 else "prompt"
+    shown_prompt = ["  " + line for line in asked[-PROMPT_LINES:]]
+    return glyphs.text("\n".join([rule, head, *shown_prompt, "", *body, ""]))
 
 
 def _sample(sample: Sample, labels: Mapping[str, str], width: int, lines: int, glyphs: Glyphs) -> str:

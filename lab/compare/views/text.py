@@ -79,8 +79,9 @@ def _legend(table: Table, blocks: list[Block], width: int | None, glyphs: Glyphs
     interval = "[low high] 95 % bootstrap interval" if max(details) >= BRACKETS else ""
     if HALF in details and any(record["low"] is not None for e in table.entries for record in e.metrics.values()):
         interval = f"{glyphs.plus_minus} half of the 95 % bootstrap interval"
+    spread = "sd between seeds" if any(e.kind == "seeds" for e in table.entries) else ""
     best = "* best of the rows that may be compared" if any(table.best.values()) else ""
-    lines = ["; ".join(part for part in (best, interval) if part)]
+    lines = ["; ".join(part for part in (best, interval, spread) if part)]
     dropped = [column.label for block in blocks for column in block.dropped]
     if dropped:
         lines.append(f"No room for {', '.join(dropped)}: use a wider terminal, or another format.")

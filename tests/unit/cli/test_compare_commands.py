@@ -30,7 +30,7 @@ def pair(home: Path) -> tuple[RunPaths, RunPaths]:
 
 
 def test_json_has_the_shape_of_the_design(lab: Lab, pair: tuple[RunPaths, RunPaths]) -> None:
-    said = lab("compare", *(run.id for run in pair), "--json")
+    said = lab("compare", *(run.id for run in pair), "--json", "--no-floor")
     assert said.json.keys() >= {"rows", "warnings"}
     assert [row["run"] for row in said.json["rows"]] == [run.id for run in pair]
     for row, value in zip(said.json["rows"], (0.0, 0.75), strict=True):
@@ -38,7 +38,7 @@ def test_json_has_the_shape_of_the_design(lab: Lab, pair: tuple[RunPaths, RunPat
         assert row["metrics"]["json_match"].keys() >= {"value", "low", "high", "signature"}
         assert row["metrics"]["json_match"]["value"] == value
         assert isinstance(row["cost"], dict)
-    assert said.json == lab("compare", *(run.id for run in pair), "--format", "json").json
+    assert said.json == lab("compare", *(run.id for run in pair), "--no-floor", "--format", "json").json
 
 
 def test_every_view_has_every_run(lab: Lab, pair: tuple[RunPaths, RunPaths]) -> None:
@@ -51,8 +51,20 @@ def test_every_view_has_every_run(lab: Lab, pair: tuple[RunPaths, RunPaths]) -> 
         assert said.code == 0
         assert "demo-baseline" in said.out
         assert "demo-lora" in said.out
-    floors = lab("compare", *ids, "--floor", "--json").json["rows"]
+    floors = lab("compare", *ids, "--json").json["rows"]
     assert {row["kind"] for row in floors} == {"run", "floor", "ceiling"}
+
+
+def test_the_untuned_model_joins_the_table_of_a_tuned_one(lab: Lab, pair: tuple[RunPaths, RunPaths]) -> None:
+    base, tuned = (run.id for run in pair)
+    rows = lab("compare", tuned, "--json").json["rows"]
+    assert [(row["kind"], row["run"]) for row in rows] == [
+        ("floor", None),
+        ("run", base),
+        ("run", tuned),
+        ("ceiling", None),
+    ]
+    assert [row["run"] for row in lab("compare", tuned, "--no-floor", "--json").json["rows"]] == [tuned]
 
 
 def test_wrong_arguments_are_refused(lab: Lab, pair: tuple[RunPaths, RunPaths]) -> None:
@@ -71,6 +83,10 @@ def test_strict_refuses_other_test_rows(lab: Lab, home: Path, pair: tuple[RunPat
     loose = lab("compare", *ids, other.id, "--json")
     assert loose.code == 0
     assert any(warning["level"] == "blocking" for warning in loose.json["warnings"])
+    words = "Test rows differ: a3f1 (demo-baseline, demo-lora), eeee (demo-other); their quality figures may not be"
+    assert words in " ".join(lab("compare", *ids, other.id).out.split())
+    lab("compare", *ids, other.id, "--strict").refused(2, "Test rows differ", "lab eval")
+    assert lab("runs", "diff", ids[0], other.id, "--json").code == 0
 
 
 def test_runs_without_answers_are_rows_all_the_same(lab: Lab, home: Path) -> None:

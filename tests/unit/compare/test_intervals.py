@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from lab.compare.intervals import aligned, differences, holm, mcnemar, paired_difference
+from lab.compare.intervals import differences, holm, mcnemar, paired_difference, same_rows
 from lab.errors import DataError, UsageError
 from lab.scoring.answers import Answer
 from lab.series.bootstrap import Sample, interval
@@ -123,7 +123,7 @@ def test_holm(p_values: dict[str, float], expected: dict[str, float]) -> None:
 
 def test_answers_are_paired_by_id_and_not_by_place() -> None:
     first = _answers(["yes", "no", "yes", "no"])
-    assert aligned(first, first[::-1]) == (first, first)
+    assert same_rows(first, first[::-1]) == [3, 2, 1, 0]
     found = differences(first, first[::-1], ["exact_match", "token_f1"])
     assert {name: (entry.difference, entry.p_value) for name, entry in found.items()} == {
         "exact_match": (0, 1),
@@ -134,7 +134,7 @@ def test_answers_are_paired_by_id_and_not_by_place() -> None:
 @pytest.mark.parametrize(
     ("second", "message"),
     [
-        (_answers(["yes"] * 3), "share 3 rows, but hold 4 and 3"),
+        (_answers(["yes"] * 3), "share 3 rows, but hold 3 and 4"),
         (_answers(["yes"] * 4, reference="no"), "row '0' has another reference"),
         (_answers(["yes"] * 4, group="g"), "row '0' has another reference or group"),
         (_answers(["yes"] * 4) + _answers(["yes"]), "same row id twice"),

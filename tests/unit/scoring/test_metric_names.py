@@ -39,7 +39,7 @@ def test_families_open_and_each_metric_comes_once(names: list[str], expected: li
         ("rougel", "no metric 'rougel'. Did you mean 'rougeL'?"),
         ("BLEU", "no metric 'BLEU'. Did you mean 'bleu'?"),
         ("exact", "no metric 'exact'."),
-        ("bertscore", "'bertscore' is not built yet"),
+        ("win_rate", "'win_rate' is not built yet"),
         ("\x1b[1mbleu4", "no metric 'bleu4'. Did you mean 'bleu'?"),
     ],
 )

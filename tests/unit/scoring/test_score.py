@@ -16,7 +16,18 @@ REFERENCE = '{"product": "tv", "refund": true}'
 def _answers(count: int = 12, group: str = "") -> list[Answer]:
     texts = [REFERENCE, '{"product": "tv", "refund": false}', "no JSON at all", ""]
     return [
-        Answer(str(n), (REFERENCE,), texts[n % 4], "stop", group and f"{group}{n % 3}", 2.0 + n, 4, 30)
+        Answer(
+            str(n),
+            (REFERENCE,),
+            texts[n % 4],
+            "stop",
+            group and f"{group}{n % 3}",
+            2.0 + n,
+            4,
+            30,
+            n % 4 / 4,
+            "model|x",
+        )
         for n in range(count)
     ]
 
