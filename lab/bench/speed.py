@@ -66,7 +66,8 @@ def measure_one(resolved: Resolved, seconds: float, libraries: float) -> dict[st
     tokenizer = load_tokenizer(source, trust_remote_code=profile.model.trust_remote_code)
     prepared = prepare(profile, tokenizer)
     config = load_config(source, trust_remote_code=profile.model.trust_remote_code)
-    recipe = decide(profile, hardware, [len(row.input_ids) for row in prepared.train], sharable=can_share(config))
+    lengths = [len(row.input_ids) for row in prepared.train]
+    recipe = decide(profile, hardware, lengths, sharable=can_share(config), config=config)
     ready = time.perf_counter()
     model = load_base(
         source,
@@ -74,7 +75,7 @@ def measure_one(resolved: Resolved, seconds: float, libraries: float) -> dict[st
         dtype=recipe.dtype.value,
         quantization=recipe.quantization.value,
         double_quant=profile.model.double_quant,
-        attention=recipe.attention.value,
+        attention=recipe.load_attention,
         trust_remote_code=profile.model.trust_remote_code,
     )
     loaded = Loaded(profile, recipe, model, tokenizer, prepared)
@@ -87,12 +88,13 @@ def measure_one(resolved: Resolved, seconds: float, libraries: float) -> dict[st
 def work_of(profile: Profile, prepared: Prepared) -> Work:
     """Return what a run of `profile` works through."""
     from lab.evaluation.spec import chosen_rows
-    from lab.training.recipe import steps_in
+    from lab.training.recipe import epochs_in, steps_in
 
     splits, trains = prepared.report["splits"], profile.method.kind != "baseline"
-    steps = steps_in(profile, len(prepared.train)) if trains else 0
+    lengths = [len(row.input_ids) for row in prepared.train]
+    steps = steps_in(profile, lengths) if trains else 0
     validations = steps // profile.train.eval_every if profile.train.eval_every else 0
-    epochs = steps / math.ceil(len(prepared.train) / profile.train.examples_per_step) if trains else 0
+    epochs = epochs_in(profile, lengths) if trains else 0
     tests = chosen_rows(prepared.test, profile.evaluate)
     # Untuned models rarely end their answers; tuned ones answer as the references do.
     longest = max((row.encoded.supervised for row in tests), default=0) if trains else math.inf

@@ -27,7 +27,8 @@ from lab.modeling.loss import causal_model
 from lab.modeling.methods import METHODS, cast_adapter
 from lab.profile.schema import Profile
 from lab.training.recipe import Recipe
-from lab.training.trainer import LabTrainer, row_dataset, trainer_settings
+from lab.training.settings import trainer_settings
+from lab.training.trainer import LabTrainer
 
 SHORT_PROMPT = 16  # tokens; decoding hardly depends on the prompt, and reading prompts is timed as a forward pass
 FEW_TOKENS, MANY_TOKENS = 4, 33
@@ -64,7 +65,7 @@ def time_speeds(loaded: Loaded, seconds: float, *, start_seconds: float, load_se
 
 def train_speed(loaded: Loaded, seconds: float) -> float | None:
     """Return trained tokens a second of a full micro-batch, forward and backward; None without training rows."""
-    rows = middle_rows(loaded.prepared.train, loaded.recipe.micro_batch.value)
+    rows = middle_rows(loaded.prepared.train, rows_at_once(loaded))
     if not rows:
         return None
     with tempfile.TemporaryDirectory(prefix="lab-speed-") as folder:
@@ -72,19 +73,19 @@ def train_speed(loaded: Loaded, seconds: float) -> float | None:
         trainer = LabTrainer(loaded.model, settings, loaded.recipe, loaded.tokenizer, rows, rows, [])
 
     def step(count: int) -> None:
-        batch = trainer.data_collator(list(row_dataset(rows[:count])))
-        supervised = batch.pop("counts").supervised
-        trainer.training_step(trainer.model, batch, num_items_in_batch=supervised)
+        batches = trainer.data_collator(rows[:count])
+        trainer.training_step(trainer.model, batches, batches.counts.supervised)
         trainer.model.zero_grad()
 
-    return _speed(step, rows, seconds, loaded.device)
+    with trainer.engaged():
+        return _speed(step, rows, seconds, loaded.device)
 
 
 def forward_speed(loaded: Loaded, seconds: float) -> float | None:
     """Return tokens a second of likelihoods without gradients, in batches of a training step; None without rows."""
     prepared = loaded.prepared
     every = [*prepared.train, *prepared.validation, *(row.encoded for row in prepared.test)]
-    rows = middle_rows(every, loaded.recipe.micro_batch.value)
+    rows = middle_rows(every, rows_at_once(loaded))
     pad, share = loaded.tokenizer.pad_token_id, bool(loaded.recipe.shared_prefix.value)
 
     def step(count: int) -> None:
@@ -124,6 +125,16 @@ def _pass_ends(loaded: Loaded, prompts: Sequence[Sequence[int]], tokens: int) ->
     finally:
         hook.remove()
     return ends
+
+
+def rows_at_once(loaded: Loaded) -> int:
+    """Return how many rows of about median length go through the model at once."""
+    recipe, rows = loaded.recipe, loaded.prepared.train
+    if recipe.micro_batch.value or not rows:
+        return max(1, recipe.micro_batch.value)
+    median = statistics.median(len(row.input_ids) for row in rows)
+    step = loaded.profile.train.tokens_per_step // median or loaded.profile.train.examples_per_step
+    return max(1, int(min(step, recipe.micro_tokens.value // median)))
 
 
 def middle_rows(rows: Sequence[Encoded], count: int) -> list[Encoded]:

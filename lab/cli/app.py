@@ -9,7 +9,23 @@ from typing import Annotated
 import typer
 
 import lab
-from lab.cli import bench, compare, demo, doctor, evaluate, fetch, plan, profiles, runs, study, train
+from lab.cli import (
+    bench,
+    chat,
+    compare,
+    demo,
+    doctor,
+    evaluate,
+    export,
+    fetch,
+    plan,
+    profiles,
+    report,
+    runs,
+    serve_model,
+    study,
+    train,
+)
 from lab.cli.output import note
 from lab.errors import LabError
 
@@ -24,9 +40,13 @@ app.add_typer(profiles.app, name="profiles")
 app.add_typer(study.app, name="study")
 app.add_typer(runs.app, name="runs")
 app.add_typer(bench.app, name="bench")
+app.add_typer(export.app, name="export")
 for verb in (demo.demo, plan.plan, train.train, compare.compare, compare.samples, fetch.fetch, doctor.doctor):
     app.command()(verb)
 app.command("eval")(evaluate.evaluate)
+app.command()(report.report)
+app.command()(chat.chat)
+app.command("serve-model")(serve_model.serve_model)
 
 
 @app.callback(invoke_without_command=True)

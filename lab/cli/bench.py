@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
-from lab.cli.options import Json
+from lab.cli.options import Json, Sets
 from lab.cli.output import columns, note, print_json
 
-app = typer.Typer(help="Benchmarks: startup.", no_args_is_help=True)
+app = typer.Typer(help="Benchmarks, each against a baseline in the same run.", no_args_is_help=True)
 
 
 @app.command()
@@ -36,3 +36,125 @@ def startup(
     ]
     typer.echo(interpreter())
     typer.echo(columns(("command", "median", "range", "x typer", "at most"), rows, right=(1, 2, 3)))
+
+
+@app.command()
+def console(
+    events: Annotated[int, typer.Option("--events", min=1000, help="Step events of the long run.")] = 1_000_000,
+    json: Json = False,
+) -> None:
+    """Measure the console in a pseudo-terminal: first paint, bytes, processor, a very long run."""
+    from lab.bench.console import measure
+
+    figures = measure(events, note)
+    if json:
+        print_json({"events": events, "figures": [figure.as_json() for figure in figures]})
+        return
+    rows = [
+        (f.name, f"{f.value:.2f} {f.unit}", "-" if f.target is None else f"{f.target:g} {'met' if f.met else 'missed'}")
+        for f in figures
+    ]
+    typer.echo(columns(("what", "measured", "at most"), rows, right=(1,)))
+
+
+@app.command()
+def scoring(
+    rows: Annotated[int, typer.Option("--rows", min=2, help="Answers.")] = 10_000,
+    words: Annotated[int, typer.Option("--words", min=1, help="Words an answer.")] = 120,
+    json: Json = False,
+) -> None:
+    """Time all lexical metrics with their intervals over many made-up answers."""
+    from lab.bench.scoring import measure
+
+    figures = measure(rows, words, note)
+    if json:
+        print_json({"rows": rows, "words": words, "figures": [figure.as_json() for figure in figures]})
+        return
+    lines = [
+        (f.name, f"{f.seconds:.2f} s", "-" if f.target is None else f"{f.target:g} s {'met' if f.met else 'missed'}")
+        for f in figures
+    ]
+    typer.echo(columns(("part", "took", "at most"), lines, right=(1,)))
+
+
+@app.command()
+def training(
+    profile: Annotated[str, typer.Argument(metavar="PROFILE", help="Name on the search path, or a .toml file.")],
+    sets: Sets = None,
+    steps: Annotated[int, typer.Option("--steps", min=1, help="Optimiser steps timed on each side.")] = 8,
+    repeats: Annotated[int, typer.Option("--repeats", "-n", min=1, help="Rounds, each side once.")] = 3,
+    json: Json = False,
+) -> None:
+    """Time training on this machine against TRL's defaults from a model name: same rows, same adapter, in turn."""
+    from statistics import median
+
+    from lab.bench.against_trl import race
+
+    found = race(profile, sets or [], steps, repeats, note)
+    if json:
+        print_json({"trl": found.trl, "lab": found.lab, "ratio": found.ratio})
+        return
+    rows = [
+        (name, f"{median(speeds):.0f}", f"{min(speeds):.0f}-{max(speeds):.0f}")
+        for name, speeds in (("TRL's defaults", found.trl), ("the lab", found.lab))
+    ]
+    typer.echo(columns(("training", "tokens/s", "range"), rows, right=(1, 2)))
+    typer.echo(f"{found.ratio:.2f} times as fast")
+
+
+@app.command()
+def prepare(
+    chats: Annotated[int, typer.Option("--chats", min=10, help="Chats to prepare.")] = 20_000,
+    repeats: Annotated[int, typer.Option("--repeats", "-n", min=1, help="Rounds, each side once.")] = 3,
+    json: Json = False,
+) -> None:
+    """Time making tokens and masks of chats against TRL's own preparation of the same chats, in turn."""
+    from statistics import median
+
+    from lab.bench.prepare import measure
+
+    found = measure(chats, repeats, note)
+    if json:
+        print_json(found.as_json())
+        return
+    rows = [
+        (name, f"{median(seconds):.1f} s", f"{min(seconds):.1f}-{max(seconds):.1f}")
+        for name, seconds in (("TRL", found.trl_seconds), ("the lab", found.lab_seconds))
+    ]
+    typer.echo(columns((f"{found.chats:,} chats, {found.tokens:,} tokens", "took", "range"), rows, right=(1, 2)))
+    result = "met" if found.met else "missed"
+    typer.echo(f"{found.ratio:.2f} of TRL's time (at most {found.target:g}: {result})")
+    typer.echo("the same tokens and labels" if found.same else "the tokens or labels differ")
+
+
+@app.command()
+def throughput(
+    shape: Annotated[str, typer.Option("--shape", help="Shape of the model; its weights are random.")] = "llama-3.2-1b",
+    method: Annotated[str, typer.Option("--method", help="lora or qlora.")] = "qlora",
+    workload: Annotated[str, typer.Option("--workload", help="w16: 16 rows a step; w16k: 16,384 tokens.")] = "w16",
+    against: Annotated[str, typer.Option("--against", help="plain: also the studies' own recipe.")] = "",
+    without: Annotated[str, typer.Option("--without", help="Pieces to leave out: graphs,lora,head,liger,varlen.")] = "",
+    ablate: Annotated[bool, typer.Option("--ablate", help="Also without each piece, and from none to all.")] = False,
+    lean: Annotated[bool, typer.Option("--lean", help="Compute activations again instead of keeping them.")] = False,
+    steps: Annotated[int, typer.Option("--steps", min=0, help="Timed steps; 0 takes the workload's own.")] = 0,
+    json: Json = False,
+) -> None:
+    """Measure how fast this machine trains, on random weights of a true shape and rows of Alpaca's lengths."""
+    from lab.bench.throughput import asked_rows, measure
+    from lab.bench.throughput_report import HEADER, launch_line, line_of
+    from lab.errors import LabError, UsageError
+
+    if against not in ("", "plain"):
+        raise UsageError(f"There is nothing '{against}' to measure against.", "Use --against plain.")
+    rows = asked_rows(shape, method, workload, without, lean=lean, steps=steps, against=bool(against), ablate=ablate)
+    records: list[dict[str, Any]] = []
+    note(f"{len(rows)} to measure, one after the other")
+    measure(rows, records.append)
+    if json:
+        print_json({"rows": records})
+    else:
+        typer.echo(columns(HEADER, [line_of(record) for record in records], right=tuple(range(1, len(HEADER) - 1))))
+        typer.echo(launch_line(records))
+    failed = [record["name"] for record in records if "failed" in record]
+    if failed:
+        raise LabError(f"{len(failed)} of {len(rows)} could not be measured.", "The table says why; try --without.")

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from lab.modeling.fast.varlen import document_ends
 from lab.modeling.prefix import common_prefix, shared_states
 
 IGNORED = -100
@@ -36,6 +37,25 @@ def supervised_nll(model: nn.Module, inputs: dict[str, Any], labels: Tensor, pre
     logits = _logits(causal, hidden[kept]).float()
     nll = functional.cross_entropy(logits, targets[kept], reduction="none")
     return nll, kept.nonzero()[:, 0]
+
+
+def packed_nll(model: nn.Module, batch: dict[str, Any]) -> Tensor:
+    """Return the negative log likelihood of each supervised token of packed rows: (supervised,) in nats, fp32.
+
+    Nothing here asks the GPU for a number: where supervised tokens are is known from the batch.
+
+    Args:
+        batch: input_ids, position_ids, labels, each (1, tokens); cu_seq_lens and max_length, the ends of documents;
+            predicting, (supervised,), the positions whose next token is supervised.
+    """
+    causal = causal_model(model)
+    ids, positions, predicting = batch["input_ids"], batch["position_ids"], batch["predicting"]
+    # Without an attention mask transformers keeps documents apart by their positions where the kernel does not.
+    hidden = causal.get_decoder()(
+        input_ids=ids, position_ids=positions, use_cache=False, **document_ends(batch)
+    ).last_hidden_state
+    logits = _logits(causal, hidden[0].index_select(0, predicting)).float()
+    return functional.cross_entropy(logits, batch["labels"][0].index_select(0, predicting + 1), reduction="none")
 
 
 def _hidden(decoder: Any, inputs: dict[str, Any], prefix: int) -> Tensor:

@@ -28,6 +28,10 @@ MetricName = Literal[
 ]
 
 
+RUN = r"^(|previous|run:[A-Za-z0-9._-]+)$"
+"""How a profile names another run: by any unique part of its id."""
+
+
 class Section(BaseModel):
     """One table of a profile: unknown keys are refused, values never change type silently, nothing changes later."""
 
@@ -49,8 +53,8 @@ class Model(Section):
     """Quantise the quantisation constants too: smaller, slower."""
     attention: Literal["auto", "sdpa", "eager", "varlen", "flash_attention_2"] = "auto"
     """Attention implementation."""
-    adapter: str = ""
-    """Another run's adapter to begin with: "run:<id>"."""
+    adapter: str = Field(default="", pattern=RUN)
+    """What another run trained, to begin with: "run:<id>", or "previous" in a stage of a study."""
     adapter_mode: Literal["continue", "stack", "merge"] = "continue"
     """What happens to that adapter: train it on, freeze it and add one, or fold it in first."""
     trust_remote_code: bool = False
@@ -74,7 +78,7 @@ class Method(Section):
     """Top-layer: how many of the last blocks train."""
     head: bool = False
     """Top-layer: the head trains too."""
-    orthogonal_to: str = ""
+    orthogonal_to: str = Field(default="", pattern=RUN)
     """Keep the adapter's directions orthogonal to those of "run:<id>" or of the "previous" stage."""
 
     @field_validator("target_modules")
@@ -89,13 +93,15 @@ class Method(Section):
 
 class Source(Section):
     name: str = Field(min_length=1)
-    """Hub id, path of a JSON, JSONL or CSV file, or "bundled:helpdesk"."""
+    """Hub id, path of a JSON, JSONL, CSV or Parquet file, or "bundled:helpdesk"."""
     config: str = ""
     """Configuration of a hub data set."""
     split: str = "train"
     """Split from which all rows are drawn."""
     revision: str = "main"
     """Branch, tag or commit of a hub data set."""
+    stream: int = Field(default=0, ge=0)
+    """Rows to draw from of a hub set too large to download, taken in a seeded order as they stream; 0 downloads all."""
     format: Literal[
         "auto", "alpaca", "sharegpt", "messages", "prompt-completion", "text", "squad", "sst2", "pubmedqa"
     ] = "auto"
@@ -120,7 +126,8 @@ class Data(Section):
     train_on: Literal["all-assistant", "last"] = "all-assistant"
     """Which assistant turns are supervised."""
     clean: list[Literal["meta-instructions", "dedupe"]] = Field(default_factory=list)
-    """Cleaning steps before the split."""
+    """Cleaning before the split: meta-instructions cuts "Include an example" and the like from user turns, dedupe drops
+    repeated exchanges."""
     max_length: int = Field(default=2048, ge=8)
     """Longest row in tokens."""
     overlong: Literal["drop", "truncate", "error"] = "drop"
@@ -128,7 +135,7 @@ class Data(Section):
     template: str = "auto"
     """Chat template: auto is the tokenizer's own, and Alpaca's text for a base model without one; or a Jinja file."""
     group_by: str = ""
-    """Rows that share this field stay on one side of the split."""
+    """Rows that share this field stay on one side of the split, and intervals are drawn by it."""
 
 
 class Train(Section):
@@ -184,6 +191,8 @@ class Evaluate(Section):
     """A seeded subset of the test rows, the same for every row of a table; 0 takes all."""
     metrics: list[MetricName] = Field(default=["bleu", "rouge", "token_f1", "exact_match", "perplexity"])
     """Metrics of quality; "rouge" stands for rouge1, rouge2 and rougeL."""
+    bertscore_model: str = Field(default="bundled:all-minilm-l6-v2", min_length=1)
+    """Model of the metric bertscore: "bundled:all-minilm-l6-v2" needs no hub; else a hub id or a folder."""
     weights: Literal["as-trained", "merged-bf16"] = "as-trained"
     """Weights that answer; merged-bf16 is faster and changes a quantised model's numbers."""
     max_new_tokens: int = Field(default=256, ge=1)

@@ -19,35 +19,6 @@ class Unbuilt:
 
 
 UNBUILT = (
-    Unbuilt("method.kind", lambda p: p.method.kind in ("top-layer", "full") and p.method.kind, '"lora" or "qlora"'),
-    Unbuilt("method.variant", lambda p: p.method.variant != "lora" and p.method.variant, '"lora"'),
-    Unbuilt("method.orthogonal_to", lambda p: p.method.orthogonal_to, '""'),
-    Unbuilt("model.quantization", lambda p: p.model.quantization == "int8" and "int8", '"nf4"'),
-    Unbuilt("model.adapter", lambda p: p.model.adapter, '""'),
-    Unbuilt(
-        "model.attention",
-        lambda p: p.model.attention in ("varlen", "flash_attention_2") and p.model.attention,
-        '"sdpa"',
-    ),
-    Unbuilt(
-        "data.source.format",
-        lambda p: next((s.format for s in p.data.source if s.format in ("squad", "sst2", "pubmedqa", "text")), None),
-        '"messages", "sharegpt", "alpaca" or "prompt-completion"',
-    ),
-    Unbuilt("data.clean", lambda p: "meta-instructions" in p.data.clean and "meta-instructions", '["dedupe"]'),
-    Unbuilt("data.group_by", lambda p: p.data.group_by, '""'),
-    Unbuilt("train.tokens_per_step", lambda p: p.train.tokens_per_step, "examples_per_step"),
-    Unbuilt(
-        "train.checkpointing", lambda p: p.train.checkpointing.startswith("every") and p.train.checkpointing, '"all"'
-    ),
-    Unbuilt("train.early_stopping_patience", lambda p: p.train.early_stopping_patience, "0"),
-    Unbuilt("train.keep", lambda p: p.train.keep == "best" and "best", '"last"'),
-    Unbuilt("train.report_to", lambda p: p.train.report_to, "[]"),
-    Unbuilt(
-        "evaluate.metrics",
-        lambda p: next((m for m in p.evaluate.metrics if m in ("bertscore", "chrf")), None),
-        "the other metrics",
-    ),
     Unbuilt("evaluate.weights", lambda p: p.evaluate.weights == "merged-bf16" and "merged-bf16", '"as-trained"'),
     Unbuilt("evaluate.task", lambda p: [t.name for t in p.evaluate.task], "no task"),
     Unbuilt("launch.kind", lambda p: p.launch.kind != "local" and p.launch.kind, '"local"'),

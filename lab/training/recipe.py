@@ -5,25 +5,20 @@ The profile says what is studied; the recipe may not change what is learnt, only
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 from lab.errors import ProfileError
+from lab.modeling.choice import Choice
+from lab.modeling.fast.choose import FAST, fast_choices
 from lab.modeling.hardware import Hardware
 from lab.profile.schema import Profile
+from lab.training.batching import Batching, choose_batching
+from lab.training.sampler import StepSize, count_steps
 
-CPU_TOKENS = 4096
-GPU_TOKENS = 16384
-
-
-@dataclass(frozen=True)
-class Choice:
-    """One decision: its value and the reason, in a line for people."""
-
-    value: Any
-    why: str
+LATER = ("batching", "micro_tokens", "kernels", *FAST)
+"""Choices that recipes of runs made before them lack."""
 
 
 @dataclass(frozen=True)
@@ -35,7 +30,12 @@ class Recipe:
         adapter_dtype: precision in which trained weights and the optimiser live.
         autocast: precision that trained weights are brought to in each pass; "" where nothing needs casting.
         loss_scaling: fp16's gradients need it.
-        micro_batch: rows that go through the model at once; divides the examples of a step.
+        attention: what the layers attend by while they train; answers are always given by `load_attention`.
+        batching: "packed", rows one after the other in one sequence, or "padded", side by side.
+        micro_batch: rows that go through the model at once; 0 where `micro_tokens` alone decides.
+        micro_tokens: packed tokens that go through the model at once; 0 where `micro_batch` decides.
+        kernels: "liger" or "torch": what norms, gated MLPs and rotary positions compute by while training.
+        fused_lora, fused_head, cuda_graph: "on" or "off", from `modeling.fast.choose`.
     """
 
     device: Choice
@@ -45,12 +45,29 @@ class Recipe:
     loss_scaling: Choice
     quantization: Choice
     attention: Choice
+    batching: Choice
     micro_batch: Choice
+    micro_tokens: Choice
     checkpointing: Choice
     optimizer: Choice
     loss: Choice
     shared_prefix: Choice
     threads: Choice
+    kernels: Choice
+    fused_lora: Choice
+    fused_head: Choice
+    cuda_graph: Choice
+
+    @property
+    def load_attention(self) -> str:
+        """What the model is loaded with and answers by; SDPA knows paddings and caches."""
+        return "eager" if self.attention.value == "eager" else "sdpa"
+
+    @property
+    def checkpoint_every(self) -> int:
+        """Every how many blocks activations are recomputed: 0 never, 1 in all."""
+        value = str(self.checkpointing.value)
+        return {"off": 0, "all": 1}[value] if value in ("off", "all") else int(value.removeprefix("every-"))
 
     def as_json(self) -> dict[str, Any]:
         return {"schema": 1, "choices": asdict(self)}
@@ -58,29 +75,50 @@ class Recipe:
     @classmethod
     def from_json(cls, record: dict[str, Any]) -> Recipe:
         """Read back what `as_json` wrote."""
-        choices = record["choices"]
+        formerly: dict[str, Any] = {name: {"value": "off", "why": "not known when this run was made"} for name in LATER}
+        formerly["batching"] = formerly["batching"] | {"value": "padded"}
+        formerly["micro_tokens"] = formerly["micro_tokens"] | {"value": 0}
+        choices = formerly | record["choices"]
         return cls(**{field.name: Choice(**choices[field.name]) for field in fields(cls)})
 
 
-def steps_in(profile: Profile, rows: int) -> int:
-    """Return the number of optimiser steps that the profile asks for over `rows` training rows."""
-    if profile.train.max_steps:
-        return profile.train.max_steps
-    return math.ceil(profile.train.epochs * math.ceil(rows / profile.train.examples_per_step))
+def steps_in(profile: Profile, lengths: Sequence[int]) -> int:
+    """Return the number of optimiser steps that the profile asks for.
+
+    Args:
+        lengths: tokens of each training row.
+    """
+    train = profile.train
+    return train.max_steps or count_steps(lengths, StepSize.of(train), train.seed, train.epochs)
 
 
-def decide(profile: Profile, hardware: Hardware, lengths: Sequence[int], *, sharable: bool) -> Recipe:
+def epoch_steps_in(profile: Profile, lengths: Sequence[int]) -> int:
+    """Return the optimiser steps of the first epoch; packed epochs may differ by a step."""
+    return count_steps(lengths, StepSize.of(profile.train), profile.train.seed, 1.0)
+
+
+def epochs_in(profile: Profile, lengths: Sequence[int]) -> float:
+    """Return the passes over the rows that the profile's steps make."""
+    return steps_in(profile, lengths) / max(1, epoch_steps_in(profile, lengths))
+
+
+def decide(
+    profile: Profile, hardware: Hardware, lengths: Sequence[int], *, sharable: bool, config: Any = None
+) -> Recipe:
     """Return the recipe for `profile` on `hardware`.
 
     Args:
         lengths: tokens of each training row; empty for a baseline.
         sharable: rows of this model can share the states of what they begin with (`modeling.prefix.can_share`).
+        config: the model's configuration; without it rows are padded.
 
     Raises:
         ProfileError: the profile asks for what the device cannot do.
     """
     dtype = _dtype(profile, hardware)
     cpu = hardware.kind == "cpu"
+    shared = _shared_prefix(profile, sharable)
+    batching = choose_batching(Batching(profile, hardware, dtype.value, lengths, shared.value, config))
     return Recipe(
         device=Choice(hardware.kind, hardware.name),
         dtype=dtype,
@@ -90,13 +128,14 @@ def decide(profile: Profile, hardware: Hardware, lengths: Sequence[int], *, shar
         ),
         loss_scaling=Choice(dtype.value == "fp16", "fp16 gradients underflow without it"),
         quantization=_quantization(profile),
-        attention=_attention(profile),
-        micro_batch=_micro_batch(profile, cpu, lengths),
         checkpointing=_checkpointing(profile),
         optimizer=_optimizer(profile, cpu),
         loss=Choice("supervised rows", "the head runs for supervised tokens alone, so logits of prompts never exist"),
-        shared_prefix=_shared_prefix(profile, sharable),
+        shared_prefix=shared,
         threads=Choice(hardware.threads, "train.threads" if profile.train.threads else "the physical cores"),
+        kernels=_kernels(hardware, config),
+        **batching,
+        **fast_choices(profile, hardware, config),
     )
 
 
@@ -123,27 +162,13 @@ def _quantization(profile: Profile) -> Choice:
     return Choice(kind, asked + double)
 
 
-def _attention(profile: Profile) -> Choice:
-    if profile.model.attention == "auto":
-        return Choice("sdpa", "serves padded batches on every device")
-    return Choice(profile.model.attention, "model.attention")
+def _kernels(hardware: Hardware, config: Any) -> Choice:
+    if "liger" not in hardware.kernels:
+        return Choice("torch", "liger-kernel is not installed" if hardware.kind == "cuda" else "Liger needs a GPU")
+    from lab.modeling.fast.layers import liger_obstacle
 
-
-def _micro_batch(profile: Profile, cpu: bool, lengths: Sequence[int]) -> Choice:
-    """Return the largest divisor of the examples of a step whose padded rows stay within the token budget."""
-    step = profile.train.examples_per_step
-    if profile.train.micro_batch:
-        if step % profile.train.micro_batch:
-            raise ProfileError(
-                f"train.micro_batch = {profile.train.micro_batch} does not divide train.examples_per_step = {step}.",
-                "Set it to a divisor, or to 0.",
-            )
-        return Choice(profile.train.micro_batch, "train.micro_batch")
-    budget = CPU_TOKENS if cpu else GPU_TOKENS
-    longest = max(lengths, default=1)
-    fitting = [n for n in range(1, step + 1) if step % n == 0 and n * longest <= budget]
-    rows = max(fitting, default=1)
-    return Choice(rows, f"{rows} x {longest} tokens, the longest row, within {budget} a micro-step")
+    obstacle = liger_obstacle(config)
+    return Choice("torch", obstacle) if obstacle else Choice("liger", "fused norms, gated MLPs and rotary positions")
 
 
 def _checkpointing(profile: Profile) -> Choice:

@@ -1,11 +1,18 @@
-"""TRL's SFTTrainer with the lab's order of rows, loss and precision. Called by `training.fit`."""
+"""TRL's SFTTrainer with the lab's order of rows, batches, loss and precision. Called by `training.fit`.
+
+To transformers one batch is one optimiser step: how many micro-batches it takes is known here alone. What transformers
+would do at every step and that walks all modules or waits for the GPU is replaced: a small step of a small model takes
+a few hundredths of a second.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections import deque
+from collections.abc import Iterator, Sequence
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -13,111 +20,43 @@ from datasets import Dataset
 from peft import PeftModel
 from peft.helpers import disable_input_dtype_casting
 from torch import Tensor, nn
+from torch.utils.data import DataLoader
 from transformers import PreTrainedTokenizerBase, PrinterCallback, TrainerCallback
-from trl import SFTConfig, SFTTrainer
+from trl import SFTTrainer
 
 from lab.data.masks import Encoded
-from lab.data.prepare import Prepared
+from lab.modeling.fast.install import fused
+from lab.modeling.fast.layers import liger_layers
+from lab.modeling.fast.step import PackedStep
+from lab.modeling.fast.varlen import attention
 from lab.modeling.load import torch_dtype
-from lab.modeling.loss import IGNORED, supervised_nll, supervised_prefix
+from lab.modeling.loss import causal_model, packed_nll, supervised_nll
 from lab.modeling.methods import cast_trainable
-from lab.profile.schema import Profile
-from lab.training.recipe import Recipe, steps_in
-from lab.training.sampler import StepSampler
+from lab.modeling.weights import is_plain_adapter, load_checkpoint, save_trained
+from lab.training.batches import Batch, Batcher, Step, StepCounts, layout_of, longest_part, to_device
+from lab.training.guards import suspects
+from lab.training.measured import Measured, Pending
+from lab.training.recipe import Recipe
+from lab.training.sampler import StepSampler, StepSize
+from lab.training.settings import Settings
 
 
-@dataclass(frozen=True)
-class StepCounts:
-    """What went into a batch or a step: real tokens (padding left out), supervised tokens, rows."""
-
-    tokens: int = 0
-    supervised: int = 0
-    examples: int = 0
-
-    def __add__(self, other: StepCounts) -> StepCounts:
-        return StepCounts(
-            self.tokens + other.tokens, self.supervised + other.supervised, self.examples + other.examples
-        )
-
-
-def row_dataset(rows: list[Encoded]) -> Dataset:
+def row_dataset(rows: Sequence[Encoded]) -> Dataset:
     """Return prepared rows as the table that SFTTrainer insists on."""
     return Dataset.from_dict({"input_ids": [r.input_ids for r in rows], "labels": [r.labels for r in rows]})
 
 
-class Collator:
-    """Pads rows on the right; counts their tokens and finds what they share before anything is on a GPU."""
-
-    def __init__(self, pad_token_id: int, *, share: bool) -> None:
-        self.pad_token_id = pad_token_id
-        self.share = share
-
-    def __call__(self, rows: list[dict[str, list[int]]]) -> dict[str, Any]:
-        longest = max(len(row["input_ids"]) for row in rows)
-        ids = torch.full((len(rows), longest), self.pad_token_id)
-        labels = torch.full((len(rows), longest), IGNORED)
-        mask = torch.zeros((len(rows), longest), dtype=torch.long)
-        for index, row in enumerate(rows):
-            length = len(row["input_ids"])
-            ids[index, :length] = torch.tensor(row["input_ids"])
-            labels[index, :length] = torch.tensor(row["labels"])
-            mask[index, :length] = 1
-        counts = StepCounts(int(mask.sum()), int((labels != IGNORED).sum()), len(rows))
-        prefix = self._prefix(rows) if self.share else 0
-        return {"input_ids": ids, "labels": labels, "attention_mask": mask, "counts": counts, "prefix": prefix}
-
-    def _prefix(self, rows: list[dict[str, list[int]]]) -> int:
-        return supervised_prefix([row["input_ids"] for row in rows], [row["labels"] for row in rows])
-
-
-def trainer_settings(profile: Profile, recipe: Recipe, folder: str, prepared: Prepared) -> SFTConfig:
-    """Return TRL's configuration: everything that would write, report or pick on its own account is off."""
-    train = profile.train
-    total_steps = steps_in(profile, len(prepared.train))
-    eval_every = train.eval_every if prepared.validation else 0
-    checkpointing = recipe.checkpointing.value != "off"
-    return SFTConfig(
-        output_dir=folder,
-        num_train_epochs=train.epochs,
-        max_steps=train.max_steps or -1,
-        per_device_train_batch_size=recipe.micro_batch.value,
-        per_device_eval_batch_size=recipe.micro_batch.value,
-        gradient_accumulation_steps=train.examples_per_step // recipe.micro_batch.value,
-        learning_rate=train.learning_rate,
-        lr_scheduler_type=train.scheduler,
-        warmup_steps=round(train.warmup_ratio * total_steps),
-        weight_decay=train.weight_decay,
-        max_grad_norm=train.max_grad_norm,
-        optim=recipe.optimizer.value,
-        seed=train.seed,
-        data_seed=train.seed,
-        bf16=False,
-        fp16=recipe.loss_scaling.value,
-        use_cpu=recipe.device.value == "cpu",
-        activation_checkpointing=checkpointing,
-        logging_steps=1,
-        logging_nan_inf_filter=False,
-        save_strategy="steps" if train.save_every else "no",
-        save_steps=train.save_every or 1,
-        save_total_limit=2,
-        eval_strategy="steps" if eval_every else "no",
-        eval_steps=eval_every or 1,
-        report_to="none",
-        disable_tqdm=True,
-        dataset_kwargs={"skip_prepare_dataset": True},
-        max_length=None,
-        remove_unused_columns=False,
-        include_num_input_tokens_seen="no",
-    )
-
-
 class LabTrainer(SFTTrainer):
-    """One optimiser step sees exactly the profile's rows; its loss is the mean over their supervised tokens."""
+    """One optimiser step sees exactly the profile's rows; its loss is the mean over their supervised tokens.
+
+    Attributes:
+        measured: the step that was reported last.
+    """
 
     def __init__(
         self,
         model: PeftModel,
-        settings: SFTConfig,
+        settings: Settings,
         recipe: Recipe,
         tokenizer: PreTrainedTokenizerBase,
         train_rows: list[Encoded],
@@ -125,12 +64,17 @@ class LabTrainer(SFTTrainer):
         callbacks: list[TrainerCallback],
     ) -> None:
         self.recipe = recipe
-        self.train_lengths = [len(row.input_ids) for row in train_rows]
-        self.step_counts = StepCounts()
+        self.train_rows, self.validation_rows = train_rows, validation_rows
+        self.measured: Measured | None = None
+        self._pending: deque[Pending] = deque()
+        self._step: Step | None = None
+        self._losses: Tensor | None = None
+        self._fast: PackedStep | None = None
+        self._batcher = Batcher(layout_of(recipe, tokenizer.pad_token_id))
         super().__init__(
             model=model,
             args=settings,
-            data_collator=Collator(tokenizer.pad_token_id, share=recipe.shared_prefix.value),
+            data_collator=self._batcher,
             train_dataset=row_dataset(train_rows),
             eval_dataset=row_dataset(validation_rows) if validation_rows else None,
             processing_class=tokenizer,
@@ -139,58 +83,199 @@ class LabTrainer(SFTTrainer):
         self.remove_callback(PrinterCallback)
         cast_trainable(self.model, torch_dtype(recipe.adapter_dtype.value))  # TRL made them bf16 over a 4-bit base
         self.model_accepts_loss_kwargs = True  # `compute_loss` divides by the supervised tokens of the whole step
+        self._trained = [parameter for parameter in self.model.parameters() if parameter.requires_grad]
 
-    def _get_train_sampler(self, train_dataset: Any = None) -> StepSampler:
-        return StepSampler(
-            self.train_lengths, self.args.train_batch_size * self.args.gradient_accumulation_steps, self.args.seed
+    @property
+    def step_counts(self) -> StepCounts:
+        """What the step that was reported last held."""
+        return self.measured.counts if self.measured else StepCounts()
+
+    def suspects(self) -> list[str]:
+        """Return the ids of the rows that made the loss of the step reported last no number."""
+        return suspects(self.measured.losses, self.measured.ids) if self.measured else []
+
+    def longest_batch(self) -> Batch:
+        """Return the micro-batch that takes the most tokens of all in this run, padding included."""
+        (batch,) = self._batcher(longest_part(self.train_rows, self._sampler(), self._batcher)).batches
+        return batch
+
+    def most_supervised_batch(self) -> Batch:
+        """Return the micro-batch with the most supervised tokens, each of which has logits."""
+        counts = {row.id: row.supervised for row in self.train_rows}
+        rows = longest_part(
+            self.train_rows, self._sampler(), self._batcher, lambda part: sum(counts[row.id] for row in part)
         )
+        (batch,) = self._batcher(rows).batches
+        return batch
 
-    def get_batch_samples(self, epoch_iterator: Iterator[Any], num_batches: int, device: torch.device) -> Any:
-        """Fetch the micro-batches of one optimiser step and note what they hold."""
-        batches, supervised = super().get_batch_samples(epoch_iterator, num_batches, device)
-        self.step_counts = sum((batch.pop("counts") for batch in batches), StepCounts())
-        return batches, supervised
+    def get_train_dataloader(self) -> DataLoader[Encoded]:
+        return DataLoader(self.train_rows, batch_sampler=self._sampler(), collate_fn=self.data_collator)
+
+    def _sampler(self) -> StepSampler:
+        size = StepSize(self.args.step_examples, self.args.step_tokens)
+        lengths = [len(row.input_ids) for row in self.train_rows]
+        return StepSampler(lengths, size, self.args.seed, self.args.max_steps)
+
+    @contextlib.contextmanager
+    def engaged(self) -> Iterator[None]:
+        """Prepare the model for training steps, and leave it as it was: attention, kernels, casts."""
+        recipe, base = self.recipe, causal_model(self.model)
+        with contextlib.ExitStack() as stack:
+            stack.enter_context(attention(base, recipe.attention.value))
+            if recipe.kernels.value == "liger":
+                stack.enter_context(liger_layers(base))
+            if recipe.autocast.value:
+                # Under autocast PEFT's own cast of the adapter's input to fp32 is undone at once: gradients are
+                # bitwise the same without it, and no fp32 copy of every input is kept for the backward pass.
+                stack.enter_context(disable_input_dtype_casting(self.model))
+            whole = recipe.fused_lora.value == "on" and stack.enter_context(fused(self.model)).whole
+            if recipe.fused_head.value == "on":
+                stack.callback(self._end_fast)
+                self._fast = PackedStep(
+                    base,
+                    self._trained,
+                    graph=recipe.cuda_graph.value == "on",
+                    precision=None if whole else partial(self._precision, cache=False),
+                )
+            self.model.zero_grad = self._clear_gradients  # nn.Module's walks all modules
+            stack.callback(delattr, self.model, "zero_grad")
+            self.model.train()
+            yield
+
+    def _end_fast(self) -> None:
+        if self._fast is not None:
+            self._fast.release()
+        self._fast = None
+
+    def train(self, *args: Any, **kwargs: Any) -> Any:
+        with self.engaged():
+            return super().train(*args, **kwargs)
+
+    def get_batch_samples(self, epoch_iterator: Iterator[Step], num_batches: int, device: torch.device) -> Any:
+        """Fetch the micro-batches of one optimiser step."""
+        self._step = next(epoch_iterator)
+        return [self._step], self._step.counts.supervised
+
+    def training_step(self, model: nn.Module, inputs: Step | Batch, num_items_in_batch: int | None = None) -> Tensor:
+        """Return the loss of a step, or of one micro-batch; gradients are added up."""
+        batches = inputs.batches if isinstance(inputs, Step) else [inputs]
+        self._losses = torch.stack([self._forward_backward(batch, num_items_in_batch) for batch in batches])
+        return self._losses.sum()
+
+    def _forward_backward(self, batch: Batch, supervised: int | None) -> Tensor:
+        if self._fast is not None and "cu_seq_lens" in batch:
+            return self._fast(batch, len(batch["predicting"]) if supervised is None else supervised)
+        loss = self.compute_loss(self.model, to_device(batch, self.args.device), num_items_in_batch=supervised)
+        self.accelerator.backward(loss)
+        return loss.detach()
 
     def compute_loss(
-        self, model: nn.Module, inputs: dict[str, Any], return_outputs: bool = False, num_items_in_batch: Any = None
+        self, model: nn.Module, inputs: Batch, return_outputs: bool = False, num_items_in_batch: Any = None
     ) -> Tensor:
         """Return the sum over the batch's supervised tokens divided by those of the whole step."""
-        labels, prefix = inputs.pop("labels"), inputs.pop("prefix")
-        with self._precision():
-            nll, _ = supervised_nll(self.accelerator.unwrap_model(model), inputs, labels, prefix)
+        nll = self._nll(model, inputs)
         return nll.sum() / (nll.numel() if num_items_in_batch is None else num_items_in_batch)
 
-    def training_step(self, *args: Any, **kwargs: Any) -> Tensor:
-        # Under autocast PEFT's own cast of the adapter's input to fp32 is undone at once: gradients are bitwise the
-        # same without it, and a fp32 copy of every input need not be kept for the backward pass.
-        cast_off = disable_input_dtype_casting(self.model) if self.recipe.autocast.value else contextlib.nullcontext()
-        with cast_off:
-            loss: Tensor = super().training_step(*args, **kwargs)
-        return loss
+    def _nll(self, model: nn.Module, batch: Batch) -> Tensor:
+        with self._precision():
+            if "cu_seq_lens" in batch:
+                return packed_nll(model, batch)
+            inputs = {name: batch[name] for name in ("input_ids", "attention_mask")}
+            return supervised_nll(model, inputs, batch["labels"], batch["prefix"])[0]
 
     def evaluate(self, *_: Any, **__: Any) -> dict[str, float]:
         """Return the loss over the validation rows: the sum over all supervised tokens by their number."""
         start = time.monotonic()
-        model = self.accelerator.unwrap_model(self.model).eval()
-        total, tokens = 0.0, 0
-        with torch.inference_mode(), self._precision():
-            for batch in self.get_eval_dataloader():
-                batch.pop("counts")
-                nll, _ = supervised_nll(model, batch, batch.pop("labels"), batch.pop("prefix"))
-                total, tokens = total + float(nll.sum()), tokens + nll.numel()
-        model.train()
-        metrics = {"eval_loss": total / max(tokens, 1), "eval_runtime": time.monotonic() - start}
+        rows = sorted(self.validation_rows, key=lambda row: -len(row.input_ids))
+        step = self._batcher(rows)
+        self.model.eval()
+        with torch.inference_mode():
+            sums = [self._nll(self.model, to_device(batch, self.args.device)).sum().double() for batch in step.batches]
+        self.model.train()
+        loss = float(torch.stack(sums).sum()) / max(step.counts.supervised, 1)
+        metrics = {"eval_loss": loss, "eval_runtime": time.monotonic() - start}
         self.control: Any = self.callback_handler.on_evaluate(self.args, self.state, self.control, metrics)
         return metrics
+
+    def try_validation(self) -> None:
+        """Run the largest batch of validation rows forward, as `evaluate` does."""
+        batches = self._batcher(sorted(self.validation_rows, key=lambda row: -len(row.input_ids))).batches
+        largest = max(batches, key=lambda batch: int(batch["input_ids"].numel()))
+        self.model.eval()
+        with torch.inference_mode():
+            self._nll(self.model, to_device(largest, self.args.device))
+        self.model.train()
+
+    def _maybe_log_save_evaluate(
+        self, tr_loss: Tensor, grad_norm: Any, *args: Any, learning_rate: float | None = None, **kwargs: Any
+    ) -> None:
+        """Report steps, then validate and save as transformers does.
+
+        On a GPU a step is reported when the next one is on its way, so that the GPU never waits. Before anything
+        that rests on the weights all steps are reported: weights that a bad loss has spoilt are never saved.
+        """
+        if self._step is not None:
+            assert self._losses is not None
+            rate = 0.0 if learning_rate is None else learning_rate
+            self._pending.append(Pending(self.state.global_step, rate, self._step, self._losses, grad_norm))
+            self._step = None
+        control = self.control
+        due = control.should_evaluate or control.should_save or control.should_training_stop
+        self._report(0 if due or self.recipe.device.value == "cpu" else 1)
+        super()._maybe_log_save_evaluate(tr_loss, grad_norm, *args, learning_rate=learning_rate, **kwargs)
+
+    def save_now(self) -> None:
+        """Report all steps and save a checkpoint of the last, between two steps."""
+        self._report(0)
+        self._save_checkpoint(self.model, trial=None)
+        self.control = self.callback_handler.on_save(self.args, self.state, self.control)
+
+    def _report(self, leave: int) -> None:
+        """Tell the callbacks about all steps but the last `leave`."""
+        while len(self._pending) > leave:
+            self.measured = measured = self._pending.popleft().read()
+            logs = {
+                "step": measured.step,
+                "loss": measured.loss,
+                "grad_norm": measured.grad_norm,
+                "learning_rate": measured.learning_rate,
+            }
+            self.control = self.callback_handler.on_log(self.args, self.state, self.control, logs)
+
+    def _clip_grad_norm(self, model: nn.Module) -> Tensor:
+        """Scale gradients down to the profile's norm; return the norm they had."""
+        self.accelerator.unscale_gradients()
+        return nn.utils.clip_grad_norm_(self._trained, self.args.max_grad_norm)
+
+    def _clear_gradients(self, set_to_none: bool = True) -> None:
+        for parameter in self._trained:
+            parameter.grad = None
+
+    def floating_point_ops(self, inputs: Any) -> int:
+        """Return 0: transformers' count walks all modules, takes full training for granted, and is not used."""
+        return 0
+
+    def _save(self, output_dir: str | None = None, state_dict: dict[str, Any] | None = None) -> None:
+        # PEFT would store frozen adapters too, and transformers the whole base though only some of it trains.
+        if is_plain_adapter(self.model):
+            super()._save(output_dir, state_dict)
+        else:
+            save_trained(self.model, Path(output_dir or self.args.output_dir))
+
+    def _load_from_checkpoint(self, resume_from_checkpoint: str, model: nn.Module | None = None) -> None:
+        if is_plain_adapter(self.model):
+            super()._load_from_checkpoint(resume_from_checkpoint, model)
+        else:
+            load_checkpoint(self.model, Path(resume_from_checkpoint))
 
     def create_model_card(self, *args: Any, **kwargs: Any) -> None:
         """Write none: the lab makes cards from finished runs."""
 
     @contextlib.contextmanager
-    def _precision(self) -> Iterator[None]:
+    def _precision(self, *, cache: bool = True) -> Iterator[None]:
         name = self.recipe.autocast.value
         if not name:
             yield
             return
-        with torch.autocast(self.recipe.device.value, dtype=torch_dtype(name)):
+        with torch.autocast(self.recipe.device.value, dtype=torch_dtype(name), cache_enabled=cache):
             yield

@@ -1,0 +1,229 @@
+"""Whether the fast pieces compute what the plain path does: `python -m lab.bench.fastchecks --device cuda`, in seconds.
+
+Each check holds a fast piece against PyTorch's or PEFT's own operations on small random data and prints how far they
+are apart: the norm of the difference by the norm of the plain result. A check that raises prints how, and the next one
+goes on. Exit code 0 where all passed. Attention over documents has its own checks (`lab.bench.exactness`).
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import sys
+import traceback
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from lab.bench.tinymodels import FAMILIES, adapted, packed_rows
+from lab.modeling.fast import kernels
+from lab.modeling.fast.head import head_loss
+from lab.modeling.fast.install import fused
+from lab.modeling.fast.step import PackedStep
+from lab.modeling.fast.varlen import attend_each, attention
+from lab.modeling.loss import packed_nll
+
+LIMITS = {"bf16": 5e-2, "fp32": 2e-4}
+TYPES = {"bf16": torch.bfloat16, "fp32": torch.float32}
+ITEMS = 100
+
+
+@dataclass(frozen=True)
+class Setting:
+    """Where checks run, and in which precision."""
+
+    device: torch.device
+    precision: str
+
+    @property
+    def dtype(self) -> torch.dtype:
+        return TYPES[self.precision]
+
+    def random(self, *shape: int) -> Tensor:
+        return torch.randn(*shape, device=self.device, dtype=self.dtype)
+
+
+Check = Callable[[Setting], float]
+
+
+def apart(fast: Iterable[Tensor], plain: Iterable[Tensor]) -> float:
+    """Return the largest relative distance of pairs of tensors."""
+    pairs = [(a.detach().double(), b.detach().double()) for a, b in zip(fast, plain, strict=True)]
+    return max(float((a - b).norm() / b.norm().clamp_min(1e-30)) for a, b in pairs)
+
+
+@contextlib.contextmanager
+def plain_kernels() -> Iterator[None]:
+    """Let PyTorch's own operations serve, whatever is installed."""
+    before, kernels.only_torch = kernels.only_torch, True
+    try:
+        yield
+    finally:
+        kernels.only_torch = before
+
+
+def check_norm(at: Setting) -> float:
+    """RMS norm and its gradient."""
+    x, weight, gradient = at.random(96, 512).requires_grad_(), at.random(512), at.random(96, 512)
+    found = []
+    for one_more in (False, True):
+        fast = kernels.rms_norm(x, weight, 1e-6, one_more=one_more)
+        with plain_kernels():
+            plain = kernels.rms_norm(x, weight, 1e-6, one_more=one_more)
+        pulled = [torch.autograd.grad(y, x, gradient)[0] for y in (fast, plain)]
+        found += [apart([fast], [plain]), apart(pulled[:1], pulled[1:])]
+    return max(found)
+
+
+def check_rotation(at: Setting) -> float:
+    """Rotary positions, there and back."""
+    y, cos, sin = at.random(64, 1024), at.random(64, 64), at.random(64, 64)
+    found = []
+    for back in (False, True):
+        fast, plain = y.clone(), y.clone()
+        kernels.rotate_(fast, cos, sin, 12, back=back)
+        with plain_kernels():
+            kernels.rotate_(plain, cos, sin, 12, back=back)
+        found.append(apart([fast], [plain]))
+    return max(found)
+
+
+def check_gated(at: Setting) -> float:
+    """The gated product with its adapters, and its gradients."""
+    width, rank = 384, 16
+    both, inner, up = at.random(200, 2 * width), at.random(200, 2 * rank), at.random(2 * width, 2 * rank) * 0.1
+    up[:width, rank:] = 0
+    up[width:, :rank] = 0
+    gradient, found = at.random(200, width), []
+    for gelu in (False, True):
+        fast, plain = ([both.clone(), gradient.clone()] for _ in range(2))
+        products = [kernels.gated(both, inner, up, gelu=gelu)]
+        kernels.gated_backward_(fast[0], inner, up, fast[1], gelu=gelu)
+        with plain_kernels():
+            products.append(kernels.gated(both, inner, up, gelu=gelu))
+            kernels.gated_backward_(plain[0], inner, up, plain[1], gelu=gelu)
+        found += [apart(products[:1], products[1:]), apart(fast, plain)]
+    return max(found)
+
+
+def check_head(at: Setting) -> float:
+    """The frozen head's loss and the gradient of the hidden states, against cross entropy."""
+    vocabulary, count = 32000, 700
+    causal = adapted("llama", at.device, at.dtype, vocabulary=vocabulary).get_base_model()
+    rows = at.random(count, causal.config.hidden_size).requires_grad_()
+    targets = torch.randint(0, vocabulary, (count,), device=at.device)
+    targets[::7] = kernels.IGNORED
+    fast = head_loss(causal, rows, targets, ITEMS)
+    logits = causal.get_output_embeddings()(rows).float()
+    plain = torch.nn.functional.cross_entropy(logits, targets, reduction="sum") / ITEMS
+    gradients = [torch.autograd.grad(loss, rows)[0] for loss in (fast, plain)]
+    return max(apart([fast], [plain]), apart(gradients[:1], gradients[1:]))
+
+
+def check_flash(at: Setting) -> float:
+    """Attention over documents with fewer key heads, and its gradients, against SDPA over each document."""
+    from lab.modeling.fast.flash import flash
+
+    ends = torch.tensor([0, 5, 70, 70, 200, 256, 256], dtype=torch.int32, device=at.device)
+    heads = [at.random(256, count, 64).requires_grad_() for count in (8, 2, 2)]
+    gradient, found = at.random(256, 8, 64), []
+    for window in (None, 16):
+        fast = flash(heads[0], heads[1], heads[2], ends, 256, 0.125, window)
+        plain = attend_each(heads[0], heads[1], heads[2], ends, 0.125, window)
+        pulled = [torch.autograd.grad(y, heads, gradient) for y in (fast, plain)]
+        found += [apart([fast], [plain]), apart(*pulled)]
+    return max(found)
+
+
+def check_steps(family: str, quantised: str = "", *, graph: bool = False, recomputed: bool = False) -> Check:
+    """Return a check of whole micro-steps with fused projections: losses and the gradients of all adapters."""
+
+    def check(at: Setting) -> float:
+        model = adapted(family, at.device, at.dtype, quantised=quantised)
+        if recomputed:
+            model.get_base_model().activation_checkpointing_enable({"use_reentrant": False})
+            model.enable_input_require_grads()
+        return _steps_apart(model, at, graph=graph)
+
+    return check
+
+
+def _steps_apart(model: Any, at: Setting, *, graph: bool) -> float:
+    """Return how far fast steps are from plain ones: batches of one shape and of another, gradients added up."""
+    causal, trained = model.get_base_model(), [p for p in model.parameters() if p.requires_grad]
+    batches = [packed_rows(seed, multiple=128, device=at.device) for seed in (0, 0, 1, 2, 1)]
+    found = []
+    with attention(causal, "varlen"):
+        plain = [_plain(model, trained, batch, at) for batch in batches]
+        with fused(model) as installed:
+            if not installed.whole:
+                raise AssertionError(f"left to PEFT: {installed.left}")
+            step = PackedStep(causal, trained, graph=graph)
+            for batch, (loss, gradients) in zip(batches, plain, strict=True):
+                for parameter in trained:
+                    parameter.grad = None
+                losses = [step(batch, ITEMS), step(batch, ITEMS)]
+                halves = [p.grad / 2 for p in trained if p.grad is not None]
+                found += [apart(losses, [loss, loss]), apart([_flat(halves)], [_flat(gradients)])]
+            step.release()
+    return max(found)
+
+
+def _plain(model: Any, trained: Sequence[Tensor], batch: dict[str, Any], at: Setting) -> tuple[Tensor, list[Tensor]]:
+    with torch.autocast(at.device.type, dtype=torch.bfloat16, enabled=at.precision == "bf16"):
+        loss = packed_nll(model, batch).sum() / ITEMS
+    return loss.detach(), list(torch.autograd.grad(loss, trained))
+
+
+def _flat(tensors: Iterable[Tensor]) -> Tensor:
+    return torch.cat([tensor.reshape(-1).float() for tensor in tensors])
+
+
+def checks(device: torch.device) -> dict[str, Check]:
+    """Return all checks for a device by their names."""
+    found: dict[str, Check] = {
+        "norm": check_norm,
+        "rotation": check_rotation,
+        "gated product": check_gated,
+        "head": check_head,
+    }
+    if device.type == "cuda":
+        found["attention, grouped heads"] = check_flash
+    found |= {f"projections, {family}": check_steps(family) for family in FAMILIES}
+    found |= {f"projections, {kind}": check_steps("llama", kind) for kind in ("nf4", "nf4 double")}
+    found["projections, recomputed"] = check_steps("llama", recomputed=True)
+    found |= {f"replayed, {family}": check_steps(family, graph=True) for family in ("llama", "gemma3")}
+    found["replayed, nf4"] = check_steps("llama", "nf4", graph=True)
+    return found
+
+
+def run(device: torch.device, precision: str) -> bool:
+    """Print a line a check; return whether all passed."""
+    passed = True
+    for name, check in checks(device).items():
+        torch.manual_seed(0)
+        try:
+            distance = check(Setting(device, precision))
+            line = f"{distance:.1e} {'ok' if distance <= LIMITS[precision] else 'TOO FAR'}"
+        except Exception:  # noqa: BLE001  (one broken piece must not hide the others)
+            line = "FAILED\n" + "".join(traceback.format_exc().splitlines(keepends=True)[-6:])
+        passed &= line.endswith("ok")
+        sys.stdout.write(f"{precision}  {name:28} {line}\n")
+        sys.stdout.flush()
+    return passed
+
+
+def main(arguments: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="lab.bench.fastchecks", description=__doc__)
+    parser.add_argument("--device", default="cuda", choices=("cuda", "cpu"))
+    parser.add_argument("--precision", choices=tuple(TYPES), help="bf16 on a GPU, fp32 elsewhere")
+    options = parser.parse_args(arguments)
+    precision = options.precision or ("bf16" if options.device == "cuda" else "fp32")
+    return 0 if run(torch.device(options.device), precision) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,63 @@
+"""A profile's model, data and recipe in memory, as its worker has them before it trains. Called by benchmarks."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from lab.data.prepare import Prepared, prepare
+from lab.modeling.hardware import Hardware
+from lab.modeling.load import load_base, load_config, load_tokenizer
+from lab.modeling.methods import METHODS
+from lab.modeling.prefix import can_share
+from lab.modeling.source import ModelSource, resolve_model
+from lab.profile.schema import Profile
+from lab.training.device import hardware_for
+from lab.training.recipe import Recipe, decide
+
+
+@dataclass(frozen=True)
+class Opened:
+    """All but the weights, which `fresh_model` loads."""
+
+    profile: Profile
+    hardware: Hardware
+    source: ModelSource
+    tokenizer: Any
+    prepared: Prepared
+    config: Any
+    recipe: Recipe
+
+    def fresh_model(self) -> Any:
+        """Load the base and put what trains into it, as the profile's seed draws it."""
+        profile, recipe = self.profile, self.recipe
+        base = load_base(
+            self.source,
+            device=recipe.device.value,
+            dtype=recipe.dtype.value,
+            quantization=recipe.quantization.value,
+            double_quant=profile.model.double_quant,
+            attention=recipe.load_attention,
+            trust_remote_code=profile.model.trust_remote_code,
+        )
+        return METHODS[profile.method.kind](base, profile.method, profile.train.seed)
+
+
+def open_training(profile: Profile) -> Opened:
+    """Resolve, prepare and decide; torch is told how many threads to use.
+
+    Raises:
+        LabError: what a worker would fail with.
+    """
+    hardware = hardware_for(profile)
+    torch.set_num_threads(hardware.threads)
+    source = resolve_model(profile.model.name, profile.model.revision)
+    trust = profile.model.trust_remote_code
+    tokenizer = load_tokenizer(source, trust_remote_code=trust)
+    config = load_config(source, trust_remote_code=trust)
+    prepared = prepare(profile, tokenizer)
+    lengths = [len(row.input_ids) for row in prepared.train]
+    recipe = decide(profile, hardware, lengths, sharable=can_share(config), config=config)
+    return Opened(profile, hardware, source, tokenizer, prepared, config, recipe)

@@ -1,0 +1,99 @@
+"""Which fast pieces serve a run, and why not where they do not. Called by `training.recipe`."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+from lab.modeling.choice import Choice
+from lab.modeling.fast.varlen import kernel_obstacle, packing_obstacle
+from lab.modeling.hardware import Hardware
+from lab.profile.schema import Profile
+
+FAST = ("fused_lora", "fused_head", "cuda_graph")
+WITHOUT = "LAB_WITHOUT"
+"""Names of `FAST`, with commas between them, that are not to be used."""
+FAMILIES = ("llama", "mistral", "qwen2", "qwen3", "gemma", "gemma2", "gemma3_text", "smollm3")
+GRAPH_TOKENS = 8192
+"""Steps up to about this size spend longer on launching kernels than on running them."""
+USUAL_ROW = 256
+"""Tokens of a row, where nothing is known about the rows."""
+
+
+def fast_choices(profile: Profile, hardware: Hardware, config: Any) -> dict[str, Choice]:
+    """Return a choice for each name of `FAST`; its value is "on" or "off".
+
+    Args:
+        config: the model's configuration; None where it is not known.
+    """
+    common = _obstacle(profile, hardware, config)
+    lora = common or _lora_obstacle(profile, config)
+    head = common or _head_obstacle(profile, hardware, config)
+    graph = _graph_obstacle(profile, config, lora or head)
+    return {
+        "fused_lora": _choice("fused_lora", lora, "projections of one input share its products and its memory"),
+        "fused_head": _choice(
+            "fused_head", head, "a frozen head needs no backward pass, and its logits need no memory"
+        ),
+        "cuda_graph": _choice(
+            "cuda_graph", graph, "launching the kernels of so small a step takes longer than they do"
+        ),
+    }
+
+
+def _choice(name: str, obstacle: str, why: str) -> Choice:
+    if name in os.environ.get(WITHOUT, "").split(","):
+        return Choice("off", WITHOUT)
+    return Choice("off", obstacle) if obstacle else Choice("on", why)
+
+
+def _obstacle(profile: Profile, hardware: Hardware, config: Any) -> str:
+    """Return why no fast piece can serve; "" where they can."""
+    if hardware.kind != "cuda":
+        return "made for GPUs"
+    if not hardware.bf16 or profile.model.dtype not in ("auto", "bf16"):
+        return "made for bf16"
+    if "triton" not in hardware.kernels:
+        return "Triton is not installed"
+    if config is None:
+        return "the model's configuration is not known"
+    return "" if profile.method.kind in ("lora", "qlora") else "made for LoRA and QLoRA"
+
+
+def _lora_obstacle(profile: Profile, config: Any) -> str:
+    if profile.method.dropout:
+        return "dropout before the adapters"
+    if profile.method.variant == "dora":
+        return "DoRA's adapters are more than two matrices"
+    if profile.model.quantization == "int8":
+        return "made for bf16 and 4-bit weights"
+    if profile.model.adapter and profile.model.adapter_mode == "stack":
+        return "two adapters at once"
+    family = config.get_text_config().model_type
+    return "" if family in FAMILIES else f"not made for {family}"
+
+
+def _head_obstacle(profile: Profile, hardware: Hardware, config: Any) -> str:
+    if profile.method.head:
+        return "the head trains"
+    if profile.model.attention not in ("auto", "varlen") or "varlen" not in hardware.kernels:
+        return "rows are not packed"
+    return packing_obstacle(config) or kernel_obstacle(config, "bf16")
+
+
+def _graph_obstacle(profile: Profile, config: Any, obstacle: str) -> str:
+    """Return why steps are not replayed as CUDA graphs, which need the other pieces; "" where they are."""
+    if obstacle:
+        return obstacle
+    train = profile.train
+    if train.checkpointing not in ("auto", "off"):
+        return "activations are computed again"
+    if _changing_rope(config):
+        return "rotary positions that change with the length"
+    tokens = train.tokens_per_step or train.examples_per_step * USUAL_ROW
+    return "" if tokens <= GRAPH_TOKENS else "steps are large enough to hide the launching of kernels"
+
+
+def _changing_rope(config: Any) -> bool:
+    kinds = str(getattr(config.get_text_config(), "rope_parameters", None) or {})
+    return "'dynamic'" in kinds or "'longrope'" in kinds

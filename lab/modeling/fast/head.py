@@ -1,0 +1,101 @@
+"""The loss of a frozen head, its gradient made in the forward pass. Called by `modeling.loss` on the fast path.
+
+The head costs as much as four layers of a small model. It learns nothing, so all that is needed of it is the gradient
+of the hidden states: for some rows at a time the logits are computed once, turned into their own gradient in place, and
+multiplied back. Neither logits nor their softmax outlive that, and nothing is computed again in the backward pass.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from lab.modeling.fast.kernels import softmax_gradient_
+
+LOGIT_BYTES = 256 * 2**20
+"""Memory for the logits that exist at once."""
+ROWS_STEP = 256
+
+
+@dataclass(frozen=True)
+class HeadForm:
+    """A head as a product and what some architectures put behind it.
+
+    Attributes:
+        weight: (vocabulary, width), frozen.
+        multiplier, cap: as in `kernels.softmax_gradient_`.
+    """
+
+    weight: Tensor
+    multiplier: float
+    cap: float
+
+
+def head_obstacle(causal: Any) -> str:
+    """Return why the fast head cannot serve this model with a head; "" where it can."""
+    head = causal.get_output_embeddings()
+    if type(head) is not nn.Linear:
+        return "the head is no plain linear layer"
+    if head.bias is not None:
+        return "the head has a bias"
+    if head.weight.requires_grad:
+        return "the head trains"
+    return "fp16 gradients would underflow" if head.weight.dtype == torch.float16 else ""
+
+
+def head_form(causal: Any) -> HeadForm:
+    """Return the head of a model with the scalings behind it.
+
+    Sources: Gemma 2's final_logit_softcapping, Cohere's logit_scale, Granite's logits_scaling in transformers.
+    """
+    config = causal.config.get_text_config()
+    multiplier = float(getattr(config, "logit_scale", None) or 1.0) / float(
+        getattr(config, "logits_scaling", None) or 1.0
+    )
+    weight = causal.get_output_embeddings().weight
+    return HeadForm(weight, multiplier, float(getattr(config, "final_logit_softcapping", None) or 0.0))
+
+
+def head_loss(causal: Any, rows: Tensor, targets: Tensor, items: int | Tensor) -> Tensor:
+    """Return the loss summed over `targets`, by `items`; nothing here waits for the device.
+
+    Args:
+        rows: (predicting, width), the decoder's last states at the positions before the targets.
+        targets: (predicting,); IGNORED where a row only fills up a fixed shape.
+        items: supervised tokens of the whole optimiser step: a number, or an fp32 tensor of one on the device.
+    """
+    scale = items.reciprocal() if isinstance(items, Tensor) else torch.full((), 1.0 / items, device=rows.device)
+    loss: Tensor = _HeadLoss.apply(rows, targets, scale.to(torch.float32), head_form(causal))
+    return loss
+
+
+def rows_at_once(form: HeadForm, budget: int = LOGIT_BYTES) -> int:
+    """Return how many rows of logits fit in `budget` bytes."""
+    rows = budget // (form.weight.shape[0] * form.weight.element_size())
+    return max(ROWS_STEP, rows // ROWS_STEP * ROWS_STEP)
+
+
+class _HeadLoss(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, hidden: Tensor, targets: Tensor, scale: Tensor, form: HeadForm) -> Tensor:
+        gradient, losses = torch.empty_like(hidden), []
+        step = rows_at_once(form)
+        with torch.autocast(hidden.device.type, enabled=False):
+            weight = form.weight.to(hidden.dtype)
+            for start in range(0, len(hidden), step):
+                part = slice(start, start + step)
+                logits = hidden[part] @ weight.t()
+                losses.append(softmax_gradient_(logits, targets[part], scale, form.multiplier, form.cap))
+                torch.mm(logits, weight, out=gradient[part])
+                del logits
+        ctx.save_for_backward(gradient)
+        return torch.cat(losses).sum()
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Any) -> tuple[Tensor | None, ...]:
+        (gradient,) = ctx.saved_tensors
+        # The scale of the loss is in `gradient` already: what comes in is 1, or a power of two under loss scaling.
+        return gradient * gradients[0].to(gradient.dtype), None, None, None

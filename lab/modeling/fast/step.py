@@ -1,0 +1,111 @@
+"""One micro-step over packed rows: loss and gradients by the fast pieces. Called by the trainer."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from lab.modeling.fast.graphs import GraphedStep, Inputs
+from lab.modeling.fast.head import head_loss
+from lab.modeling.fast.kernels import IGNORED
+from lab.modeling.fast.varlen import document_ends
+
+QUARTERS = 4
+"""With few shapes the rows of the head are filled up to a quarter, a half, three quarters or all of the tokens."""
+READ = ("input_ids", "position_ids", "cu_seq_lens", "max_length", "predicting")
+
+
+class PackedStep:
+    """Computes the loss of packed micro-batches with the fast head and adds its gradients to `.grad`.
+
+    Args:
+        causal: the model with a language-modelling head, out of its wrappers.
+        parameters: what is trained.
+        graph: replay each shape as a CUDA graph; batches should then have few shapes.
+        precision: entered around each forward pass, a fresh one each time (autocast); None for none.
+    """
+
+    def __init__(self, causal: Any, parameters: Sequence[nn.Parameter], *, graph: bool, precision: Any = None) -> None:
+        self.causal = causal
+        self.precision = precision
+        self.device = parameters[0].device
+        self.graphed = GraphedStep(self.loss, parameters) if graph else None
+        self.shaper = Shaper()
+
+    def __call__(self, batch: dict[str, Any], items: int) -> Tensor:
+        """Return the loss, detached: the sum over the supervised tokens of `batch` by `items`, those of the step."""
+        inputs = step_inputs(batch, items)
+        if self.graphed is not None:
+            return self.graphed(_to(self.shaper(inputs), self.device))
+        loss = self.loss(_to(inputs, self.device))
+        loss.backward()
+        return loss.detach()
+
+    def loss(self, inputs: Inputs) -> Tensor:
+        """Return the loss of inputs that `step_inputs` made."""
+        return packed_loss(self.causal, inputs, self.precision)
+
+    def release(self) -> None:
+        """Give back the memory of graphs."""
+        if self.graphed is not None:
+            self.graphed.release()
+
+
+def packed_loss(causal: Any, inputs: Inputs, precision: Any = None) -> Tensor:
+    """Return the loss of what `step_inputs` made; nothing here waits for the device."""
+    if precision is not None:
+        with precision():
+            return packed_loss(causal, inputs)
+    hidden = causal.get_decoder()(
+        input_ids=inputs["input_ids"],
+        position_ids=inputs["position_ids"],
+        use_cache=False,
+        **document_ends(inputs),
+    ).last_hidden_state
+    rows = hidden[0].index_select(0, inputs["predicting"])
+    return head_loss(causal, rows, inputs["targets"], inputs["items"])
+
+
+def step_inputs(batch: dict[str, Any], items: int) -> Inputs:
+    """Return what a micro-step reads of a packed batch.
+
+    Args:
+        batch: packed, as `training.batches` makes it.
+        items: supervised tokens of the optimiser step.
+    """
+    targets = batch["labels"][0].index_select(0, batch["predicting"] + 1)
+    made = {name: batch[name] for name in READ}
+    return made | {"targets": targets, "items": torch.tensor(float(items))}
+
+
+class Shaper:
+    """Fills up the inputs of micro-steps so that their shape follows from their number of tokens, or nearly.
+
+    The number of documents and the longest one only ever grow; rows of the head come in quarters of the tokens.
+    """
+
+    def __init__(self) -> None:
+        self.ends = 0
+        self.longest = 0
+
+    def __call__(self, inputs: Inputs) -> Inputs:
+        """Return `inputs` filled up by empty documents and by rows that teach nothing."""
+        tokens, ends, rows = inputs["input_ids"].shape[1], inputs["cu_seq_lens"], inputs["predicting"]
+        self.ends = max(self.ends, len(ends))
+        self.longest = max(self.longest, inputs["max_length"])
+        fill = math.ceil(QUARTERS * len(rows) / tokens) * tokens // QUARTERS - len(rows)
+        return inputs | {
+            "cu_seq_lens": functional.pad(ends, (0, self.ends - len(ends)), value=tokens),
+            "max_length": self.longest,
+            "predicting": functional.pad(rows, (0, fill)),
+            "targets": functional.pad(inputs["targets"], (0, fill), value=IGNORED),
+        }
+
+
+def _to(inputs: Inputs, device: torch.device) -> Inputs:
+    return {n: v.to(device, non_blocking=True) if isinstance(v, Tensor) else v for n, v in inputs.items()}
