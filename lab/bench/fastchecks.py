@@ -78,6 +78,20 @@ def check_norm(at: Setting) -> float:
     return max(found)
 
 
+def check_norm_rows(at: Setting) -> float:
+    """RMS norm made again from its rows, and its gradient with another one added, against autograd."""
+    x, weight = at.random(96, 500).requires_grad_(), at.random(500)
+    gradient, plus, found = at.random(96, 500), at.random(96, 500), []
+    for one_more in (False, True):
+        y, scale = kernels.norm_rows(x.detach(), weight, 1e-6, one_more=one_more)
+        dx = kernels.norm_rows_backward(x.detach(), weight, scale, gradient, one_more=one_more, plus=plus)
+        with plain_kernels():
+            plain = kernels.rms_norm(x, weight, 1e-6, one_more=one_more)
+        (pulled,) = torch.autograd.grad(plain, x, gradient)
+        found.append(apart([y, dx], [plain, pulled + plus]))
+    return max(found)
+
+
 def check_rotation(at: Setting) -> float:
     """Rotary positions, there and back."""
     y, cos, sin = at.random(64, 1024), at.random(64, 64), at.random(64, 64)
@@ -138,7 +152,9 @@ def check_flash(at: Setting) -> float:
     return max(found)
 
 
-def check_steps(family: str, quantised: str = "", *, graph: bool = False, recomputed: bool = False) -> Check:
+def check_steps(
+    family: str, quantised: str = "", *, graph: bool = False, recomputed: bool = False, blocks: bool = False
+) -> Check:
     """Return a check of whole micro-steps with fused projections: losses and the gradients of all adapters."""
 
     def check(at: Setting) -> float:
@@ -146,21 +162,21 @@ def check_steps(family: str, quantised: str = "", *, graph: bool = False, recomp
         if recomputed:
             model.get_base_model().activation_checkpointing_enable({"use_reentrant": False})
             model.enable_input_require_grads()
-        return _steps_apart(model, at, graph=graph)
+        return _steps_apart(model, at, graph=graph, blocks=blocks)
 
     return check
 
 
-def _steps_apart(model: Any, at: Setting, *, graph: bool) -> float:
+def _steps_apart(model: Any, at: Setting, *, graph: bool, blocks: bool) -> float:
     """Return how far fast steps are from plain ones: batches of one shape and of another, gradients added up."""
     causal, trained = model.get_base_model(), [p for p in model.parameters() if p.requires_grad]
     batches = [packed_rows(seed, multiple=128, device=at.device) for seed in (0, 0, 1, 2, 1)]
     found = []
     with attention(causal, "varlen"):
         plain = [_plain(model, trained, batch, at) for batch in batches]
-        with fused(model) as installed:
-            if not installed.whole:
-                raise AssertionError(f"left to PEFT: {installed.left}")
+        with fused(model, blocks=blocks) as installed:
+            if not installed.whole or (blocks and not installed.blocks):
+                raise AssertionError(f"left to PEFT: {installed.left}; blocks: {installed.blocks}")
             step = PackedStep(causal, trained, graph=graph)
             for batch, (loss, gradients) in zip(batches, plain, strict=True):
                 for parameter in trained:
@@ -186,6 +202,7 @@ def checks(device: torch.device) -> dict[str, Check]:
     """Return all checks for a device by their names."""
     found: dict[str, Check] = {
         "norm": check_norm,
+        "norm made again": check_norm_rows,
         "rotation": check_rotation,
         "gated product": check_gated,
         "head": check_head,
@@ -194,6 +211,11 @@ def checks(device: torch.device) -> dict[str, Check]:
         found["attention, grouped heads"] = check_flash
     found |= {f"projections, {family}": check_steps(family) for family in FAMILIES}
     found |= {f"projections, {kind}": check_steps("llama", kind) for kind in ("nf4", "nf4 double")}
+    found |= {f"blocks, {family}": check_steps(family, blocks=True) for family in ("llama", "mistral", "qwen2")}
+    found["blocks, nf4"] = check_steps("llama", "nf4", blocks=True)
+    found["blocks, recomputed"] = check_steps("llama", recomputed=True, blocks=True)
+    found["blocks, replayed"] = check_steps("llama", graph=True, blocks=True)
+    found["blocks, nf4, replayed"] = check_steps("llama", "nf4", graph=True, blocks=True)
     found["projections, recomputed"] = check_steps("llama", recomputed=True)
     found |= {f"replayed, {family}": check_steps(family, graph=True) for family in ("llama", "gemma3")}
     found["replayed, nf4"] = check_steps("llama", "nf4", graph=True)

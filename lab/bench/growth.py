@@ -1,42 +1,46 @@
-"""What a full batch takes, told from a few smaller ones where there is no time for it. Called by `lab.bench.timing`."""
+"""How many tokens a second a batch reaches, told from a smaller one where there is no time for it. Called by timing."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
 SMALLEST = 2  # rows: from here on a batch can share what its rows begin with
-PATIENCE = 2.0  # times the seconds, for a second size of batch: one alone cannot tell what rows share
 
 
-def batch_seconds(timed: Callable[[int], float], rows: int, seconds: float) -> float:
-    """Return what a batch of `rows` takes, or would take by what smaller ones take.
+def batch_speed(
+    timed: Callable[[int], float], tokens: Callable[[int], int], rows: int, seconds: float, guess: float
+) -> float:
+    """Return the tokens a second of the largest batch, up to `rows` rows, for which there is time.
 
-    Batches double, so that a slow machine is not kept busy by its first one, and a fast one gets to all rows. Beyond
-    the largest that was timed, each row takes what the last ones added: what the rows of a batch share is in it once.
-    Of equal batches the fastest counts: whatever else runs, and what a first batch sets up, only slows it down.
+    What a batch takes is foretold from the speed of the last one, so that a slow machine is not kept busy by the first
+    and a fast one gets to all rows. Of equal batches the fastest counts: whatever else runs only slows it down.
 
     Args:
         timed: works on so many rows and returns the seconds.
-        seconds: to spend, more or less.
+        tokens: that go through the model in a batch of so many rows.
+        seconds: to spend, more or less; one batch is worked on however little that is.
+        guess: tokens a second, of whatever came before.
     """
-    size, spent = min(SMALLEST, rows), 0.0
     best: dict[int, float] = {}
-    while True:
+    speed, left = guess, seconds
+    size = _fitting(tokens, rows, speed * left) or min(SMALLEST, rows)
+    while size:
         took = timed(size)
-        spent += took
-        again = size in best
+        left -= took
         best[size] = min(took, best.get(size, took))
-        if spent >= (seconds if len(best) > 1 or size == rows else PATIENCE * seconds):
-            return extrapolated(best, rows)
-        if again:
-            size = min(2 * size, rows)
-
-
-def extrapolated(best: dict[int, float], rows: int) -> float:
-    """Return the seconds of `rows` rows on the line through the two largest batches of `best` (rows -> seconds)."""
+        speed = tokens(size) / best[size]
+        fitting = _fitting(tokens, rows, speed * left)
+        size = fitting if fitting >= size else 0
     largest = max(best)
-    smaller = max((size for size in best if size < largest), default=0)
-    slope = (best[largest] - best.get(smaller, 0.0)) / (largest - smaller)
-    if slope <= 0:  # something else ran during the smaller one
-        slope = best[largest] / largest
-    return best[largest] + slope * (rows - largest)
+    return tokens(largest) / best[largest]
+
+
+def _fitting(tokens: Callable[[int], int], rows: int, budget: float) -> int:
+    """Return the most rows, in doublings, whose tokens stay within `budget`; 0 where the fewest do not."""
+    size, found = min(SMALLEST, rows), 0
+    while tokens(size) <= budget:
+        found = size
+        if size == rows:
+            break
+        size = min(2 * size, rows)
+    return found

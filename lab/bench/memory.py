@@ -107,6 +107,7 @@ def find(case: Case) -> Finding:
     """Build the model of `case` on the first GPU, else on the CPU, and try one step."""
     import torch
 
+    from lab.modeling.fast.choose import FAST
     from lab.modeling.hardware import detect
     from lab.training.memory import let_go
     from lab.training.probe import expected_bytes, measure
@@ -126,7 +127,7 @@ def find(case: Case) -> Finding:
     estimated = expected_bytes(trainer, profile, recipe, prepared)
     let_go(device)
     measured = measure(trainer, device)
-    named = ("dtype", "attention", "batching", "micro_tokens", "checkpointing", "kernels", "fused_lora", "fused_head")
+    named = ("dtype", "attention", "batching", "micro_tokens", "checkpointing", "kernels", *FAST)
     choices = {name: getattr(recipe, name).value for name in named}
     del trainer, model
     let_go(device)

@@ -32,17 +32,19 @@ class Opened:
 
     def fresh_model(self) -> Any:
         """Load the base and put what trains into it, as the profile's seed draws it."""
-        profile, recipe = self.profile, self.recipe
-        base = load_base(
+        return METHODS[self.profile.method.kind](self.fresh_base(), self.profile.method, self.profile.train.seed)
+
+    def fresh_base(self) -> Any:
+        """Load the base."""
+        return load_base(
             self.source,
-            device=recipe.device.value,
-            dtype=recipe.dtype.value,
-            quantization=recipe.quantization.value,
-            double_quant=profile.model.double_quant,
-            attention=recipe.load_attention,
-            trust_remote_code=profile.model.trust_remote_code,
+            device=self.recipe.device.value,
+            dtype=self.recipe.dtype.value,
+            quantization=self.recipe.quantization.value,
+            double_quant=self.profile.model.double_quant,
+            attention=self.recipe.load_attention,
+            trust_remote_code=self.profile.model.trust_remote_code,
         )
-        return METHODS[profile.method.kind](base, profile.method, profile.train.seed)
 
 
 def open_training(profile: Profile) -> Opened:

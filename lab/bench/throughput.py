@@ -27,6 +27,7 @@ from lab.text import sanitize
 
 SWITCHES = {
     "graphs": "cuda_graph",
+    "blocks": "fused_block",
     "lora": "fused_lora",
     "head": "fused_head",
     "liger": "kernels",
@@ -35,13 +36,14 @@ SWITCHES = {
 """Pieces that `--without` names -> the recipe's choice."""
 NEEDS: dict[str, tuple[str, ...]] = {
     "graphs": (),
-    "lora": ("graphs",),
+    "blocks": (),
+    "lora": ("graphs", "blocks"),
     "head": ("graphs",),
     "liger": (),
-    "varlen": ("graphs", "head"),
+    "varlen": ("graphs", "head", "blocks"),
 }
 """Pieces that cannot serve without this one."""
-LADDER = ("varlen", "liger", "lora", "head", "graphs")
+LADDER = ("varlen", "liger", "lora", "blocks", "head", "graphs")
 """From the plain trainer up."""
 PEAKS = {"H100": 989e12, "H200": 989e12, "A100": 312e12, "L40S": 362e12, "L4": 121e12, "A10": 125e12, "4090": 165e12}
 """Dense bf16 FLOPs a second, by a part of the GPU's name; from the vendors' data sheets."""

@@ -15,22 +15,25 @@ from itertools import pairwise
 import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from lab.bench.growth import batch_seconds
-from lab.bench.work import Speeds
+from lab.bench.forecast import answer_batches, padded_tokens, part_tokens
+from lab.bench.growth import SMALLEST, batch_speed
 from lab.data.masks import Encoded
 from lab.data.prepare import Prepared
-from lab.evaluation.generate import Answerer, batch_size
+from lab.evaluation.batching import window_of
+from lab.evaluation.generate import Answerer
 from lab.evaluation.perplexity import reference_nll
 from lab.evaluation.spec import chosen_rows
 from lab.modeling.load import torch_dtype
 from lab.modeling.loss import causal_model
 from lab.modeling.methods import METHODS, cast_adapter
 from lab.profile.schema import Profile
+from lab.training.probe import ready_optimizer, recompute
 from lab.training.recipe import Recipe
 from lab.training.settings import trainer_settings
 from lab.training.trainer import LabTrainer
 
-SHORT_PROMPT = 16  # tokens; decoding hardly depends on the prompt, and reading prompts is timed as a forward pass
+SHORT_PROMPT = 16  # tokens, where prompts are not shared: they would have to be read once for each row
+WARM_TOKENS = 32  # of each row of the first batch, which sets things up
 FEW_TOKENS, MANY_TOKENS = 4, 33
 TRAIN_SHARE, FORWARD_SHARE, ANSWER_SHARE = 0.5, 0.2, 0.3  # of the seconds
 
@@ -50,35 +53,44 @@ class Loaded:
         return str(self.recipe.device.value)
 
 
-def time_speeds(loaded: Loaded, seconds: float, *, start_seconds: float, load_seconds: float) -> Speeds:
-    """Return the speeds of a run, taken in about `seconds`; what the profile does not do is None."""
-    train = None
-    if loaded.profile.method.kind != "baseline":
-        add = METHODS[loaded.profile.method.kind]
-        loaded = replace(loaded, model=add(loaded.model, loaded.profile.method, loaded.profile.train.seed))
-        train = train_speed(loaded, seconds * TRAIN_SHARE)
-        cast_adapter(loaded.model, torch_dtype(loaded.recipe.dtype.value))
-    loaded.model.eval()
-    forward = forward_speed(loaded, seconds * FORWARD_SHARE)
-    return Speeds(start_seconds, load_seconds, train, forward, answer_speed(loaded, seconds * ANSWER_SHARE))
+def adapted(loaded: Loaded) -> Loaded:
+    """Return the run with what trains in its model."""
+    profile = loaded.profile
+    return replace(loaded, model=METHODS[profile.method.kind](loaded.model, profile.method, profile.train.seed))
 
 
-def train_speed(loaded: Loaded, seconds: float) -> float | None:
-    """Return trained tokens a second of a full micro-batch, forward and backward; None without training rows."""
+def time_training(loaded: Loaded, seconds: float) -> tuple[float | None, float]:
+    """Return tokens a second forward and backward, in a micro-batch as full as there is time for, and the seconds that
+    the optimiser takes each step; (None, 0.0) without training rows.
+    """
     rows = middle_rows(loaded.prepared.train, rows_at_once(loaded))
     if not rows:
-        return None
+        return None, 0.0
     with tempfile.TemporaryDirectory(prefix="lab-speed-") as folder:
         settings = trainer_settings(loaded.profile, loaded.recipe, folder, loaded.prepared)
         trainer = LabTrainer(loaded.model, settings, loaded.recipe, loaded.tokenizer, rows, rows, [])
 
-    def step(count: int) -> None:
-        batches = trainer.data_collator(rows[:count])
+    def step(chosen: Sequence[Encoded]) -> None:
+        batches = trainer.data_collator(chosen)
         trainer.training_step(trainer.model, batches, batches.counts.supervised)
         trainer.model.zero_grad()
 
     with trainer.engaged():
-        return _speed(step, rows, seconds, loaded.device)
+        recompute(trainer)
+        speed = _speed(step, lambda chosen: part_tokens(chosen, loaded.recipe), rows, seconds, loaded.device)
+        optimizer = ready_optimizer(trainer)
+        begin = _now(loaded.device)
+        optimizer.step()
+        return speed, _now(loaded.device) - begin
+
+
+def time_passes(loaded: Loaded, seconds: float) -> tuple[float | None, float | None]:
+    """Return tokens a second without gradients, and generated ones; as the model answers after training."""
+    cast_adapter(loaded.model, torch_dtype(loaded.recipe.dtype.value))
+    loaded.model.eval()
+    shares = (share / (FORWARD_SHARE + ANSWER_SHARE) for share in (FORWARD_SHARE, ANSWER_SHARE))
+    forward, answer = (seconds * share for share in shares)
+    return forward_speed(loaded, forward), answer_speed(loaded, answer)
 
 
 def forward_speed(loaded: Loaded, seconds: float) -> float | None:
@@ -86,34 +98,44 @@ def forward_speed(loaded: Loaded, seconds: float) -> float | None:
     prepared = loaded.prepared
     every = [*prepared.train, *prepared.validation, *(row.encoded for row in prepared.test)]
     rows = middle_rows(every, rows_at_once(loaded))
+    if not rows:
+        return None
     pad, share = loaded.tokenizer.pad_token_id, bool(loaded.recipe.shared_prefix.value)
 
-    def step(count: int) -> None:
-        reference_nll(loaded.model, rows[:count], pad, share=share)
+    def step(chosen: Sequence[Encoded]) -> None:
+        reference_nll(loaded.model, chosen, pad, share=share)
 
-    return _speed(step, rows, seconds, loaded.device)
+    return _speed(step, lambda chosen: padded_tokens(chosen, share), rows, seconds, loaded.device)
 
 
 def answer_speed(loaded: Loaded, seconds: float) -> float | None:
-    """Return generated tokens a second of a full batch, without the time to read its prompts; None without rows."""
-    decoding = loaded.profile.evaluate
-    rows = chosen_rows(loaded.prepared.test, decoding)[: batch_size(decoding, loaded.device)]
-    prompts = [row.prompt_ids[-SHORT_PROMPT:] for row in rows]
-    if not prompts:
+    """Return generated tokens a second of a full batch, without the time to read its prompts; None without rows.
+
+    Where rows can share what they begin with, one prompt of middling length stands for all: it is read once, and
+    attention is over as many tokens as it will be.
+    """
+    tests = chosen_rows(loaded.prepared.test, loaded.profile.evaluate)
+    batches = answer_batches(loaded.profile, tests, loaded.recipe, window_of(loaded.model.config))
+    if not batches:
         return None
-    _pass_ends(loaded, prompts[:1], 2)  # warms up
+    share = bool(loaded.recipe.shared_prefix.value)
+    lengths = sorted((row.prompt_ids for row in tests), key=len)
+    prompt = lengths[len(lengths) // 2][0 if share else -SHORT_PROMPT :]
+    prompts = [prompt] * len(batches[0].indices)
+    _pass_ends(loaded, prompts[:1], 2, share)  # warms up
     token = 0.0
     for tokens in (FEW_TOKENS, MANY_TOKENS):
-        token = statistics.median(end - begin for begin, end in pairwise(_pass_ends(loaded, prompts, tokens)))
+        ends = _pass_ends(loaded, prompts, tokens, share)
+        token = statistics.median(end - begin for begin, end in pairwise(ends))
         if token * MANY_TOKENS > seconds:
             break
     return len(prompts) / token
 
 
-def _pass_ends(loaded: Loaded, prompts: Sequence[Sequence[int]], tokens: int) -> list[float]:
+def _pass_ends(loaded: Loaded, prompts: Sequence[Sequence[int]], tokens: int, share: bool) -> list[float]:
     """Let the model write exactly so many tokens after each prompt; return when each pass through its layers ended.
 
-    The first pass reads the prompts; what is between the others is what a token takes.
+    The first pass reads the prompts, or what they share; what is between the others is what a token takes.
     """
     ends: list[float] = []
     loaded.model.generation_config.min_new_tokens = tokens  # no answer ends itself before
@@ -121,7 +143,7 @@ def _pass_ends(loaded: Loaded, prompts: Sequence[Sequence[int]], tokens: int) ->
     decoder = causal_model(loaded.model).get_decoder()
     hook = decoder.register_forward_hook(lambda *_: ends.append(_now(loaded.device)))
     try:
-        list(Answerer(loaded.model, loaded.tokenizer, frozenset(), decoding).answers(prompts, len(prompts)))
+        list(Answerer(loaded.model, loaded.tokenizer, frozenset(), decoding, share).answers(prompts, len(prompts)))
     finally:
         hook.remove()
     return ends
@@ -144,17 +166,28 @@ def middle_rows(rows: Sequence[Encoded], count: int) -> list[Encoded]:
     return ordered[start : start + count]
 
 
-def _speed(step: Callable[[int], None], rows: Sequence[Encoded], seconds: float, device: str) -> float | None:
-    """Return tokens a second of `step` on all rows; None where there are none."""
-    if not rows:
-        return None
+def _speed(
+    step: Callable[[Sequence[Encoded]], None],
+    tokens: Callable[[Sequence[Encoded]], int],
+    rows: Sequence[Encoded],
+    seconds: float,
+    device: str,
+) -> float:
+    """Return tokens a second of `step` on as many of `rows` as there is time for.
 
-    def timed(count: int) -> float:
+    Args:
+        tokens: that go through the model for a batch of rows.
+    """
+
+    def timed(chosen: Sequence[Encoded]) -> float:
         begin = _now(device)
-        step(count)
+        step(chosen)
         return _now(device) - begin
 
-    return sum(len(row.input_ids) for row in rows) / batch_seconds(timed, len(rows), seconds)
+    short = [Encoded(row.id, row.input_ids[-WARM_TOKENS:], row.labels[-WARM_TOKENS:]) for row in rows[:SMALLEST]]
+    timed(short)
+    guess = tokens(short) / timed(short)
+    return batch_speed(lambda n: timed(rows[:n]), lambda n: tokens(rows[:n]), len(rows), seconds, guess)
 
 
 def _now(device: str) -> float:

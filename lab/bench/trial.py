@@ -15,6 +15,7 @@ from lab.bench.workload import Workload, random_rows
 from lab.data.masks import Encoded
 from lab.data.prepare import Prepared
 from lab.modeling.choice import Choice
+from lab.modeling.fast.choose import FAST
 from lab.modeling.hardware import Hardware, detect
 from lab.modeling.load import load_base, load_config, load_tokenizer
 from lab.modeling.methods import METHODS
@@ -72,7 +73,7 @@ def trial(profile: Profile, lengths: Sequence[int], size: Workload, device: str,
     assert measured is not None
     steps = list(StepSampler(lengths, StepSize.of(profile.train), profile.train.seed, size.warm + size.timed))
     tokens = sum(lengths[row] for step in steps[size.warm :] for row in step)
-    chosen = {name: getattr(recipe, name).value for name in (*SHOWN, "fused_lora", "fused_head", "cuda_graph")}
+    chosen = {name: getattr(recipe, name).value for name in (*SHOWN, *FAST)}
     return Trial(clock.window(), tokens, size.timed, measured.loss, hardware.name, config.to_dict(), chosen)
 
 

@@ -17,13 +17,14 @@ import os
 import queue
 import sys
 import threading
-from dataclasses import asdict
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from lab.chatting.voice import Voice, check_messages
 from lab.errors import LabError
 from lab.launching.child import Emit, serve
+from lab.launching.recorded import read_started
 from lab.modeling.cpu import limit_cpu
 from lab.profile.presets import check_sampling
 from lab.runs.paths import RunPaths
@@ -59,43 +60,59 @@ def open_voice(options: argparse.Namespace, emit: Emit) -> Voice:
     os.environ["TOKENIZERS_PARALLELISM"] = "false"
     transformers.utils.logging.set_verbosity_error()
     transformers.utils.logging.disable_progress_bar()
-    return TorchVoice.open(RunPaths(options.folder), options.device, lambda line: emit({"progress": line}))
+    run = RunPaths(options.folder.absolute())
+    began = read_started(run).folder  # relative names in its profile begin there
+    if began is not None and began.is_dir():
+        os.chdir(began)
+    return TorchVoice.open(run, options.device, lambda line: emit({"progress": line}))
 
 
 def _converse(options: argparse.Namespace, emit: Emit) -> None:
-    questions: queue.Queue[dict[str, Any]] = queue.Queue()
-    cancelled = threading.Event()
-    threading.Thread(target=_listen, args=(questions, cancelled), daemon=True).start()
+    heard = _Heard()
+    threading.Thread(target=_listen, args=(heard,), daemon=True).start()
     voice = open_voice(options, emit)
     emit({"ready": {"model": voice.model, "device": voice.device, "voices": list(voice.voices)}})
     while True:
-        question = questions.get()
-        cancelled.clear()
+        question = heard.questions.get()
         try:
-            _answer(voice, question, emit, cancelled)
+            _answer(voice, question, emit, heard)
         except LabError as error:
             emit({"problem": error.problem, "remedy": error.remedy})
 
 
-def _listen(questions: queue.Queue[dict[str, Any]], cancelled: threading.Event) -> None:
+@dataclass
+class _Heard:
+    """What came in. Questions are numbered upwards, so a cancel that comes before its answer has begun counts too.
+
+    Attributes:
+        latest, ended: numbers of the last question, and of the last one that nobody waits for any more.
+    """
+
+    questions: queue.Queue[dict[str, Any]] = field(default_factory=queue.Queue)
+    latest: int = 0
+    ended: int = 0
+
+
+def _listen(heard: _Heard) -> None:
     """Take in lines until there are no more; then nobody is there, and the process ends at once."""
     for line in sys.stdin.buffer:
         record = json.loads(line)
         if record.get("cancel"):
-            cancelled.set()
+            heard.ended = heard.latest
         else:
-            questions.put(record)
+            heard.latest = record["id"]
+            heard.questions.put(record)
     os._exit(0)
 
 
-def _answer(voice: Voice, question: dict[str, Any], emit: Emit, cancelled: threading.Event) -> None:
+def _answer(voice: Voice, question: dict[str, Any], emit: Emit, heard: _Heard) -> None:
     number = question["id"]
     reply = voice.reply(
         check_messages(question["messages"]),
         check_sampling(question.get("sampling", {})),
         str(question.get("who", voice.voices[0])),
         lambda text: emit({"id": number, "text": text}),
-        cancelled.is_set,
+        lambda: heard.ended >= number,
     )
     emit({"id": number, "end": asdict(reply)})
 

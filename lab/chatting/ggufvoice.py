@@ -12,7 +12,8 @@ from lab.exporting.llamacpp import MISSING, installed
 from lab.modeling.hardware import physical_cores
 from lab.profile.sampling import Sampling
 
-CONTEXT = 4096
+CONTEXT = 8192
+"""Tokens a conversation may have: memory for all that the newest models can hold would take more than their weights."""
 
 
 class GgufVoice:
@@ -36,7 +37,7 @@ class GgufVoice:
         self.model = path.name
         try:
             self._llama: Any = llama_cpp.Llama(
-                str(path), n_ctx=0, n_threads=physical_cores(), n_gpu_layers=0, verbose=False
+                str(path), n_ctx=CONTEXT, n_threads=physical_cores(), n_gpu_layers=0, verbose=False
             )
         except ValueError as error:
             raise LabError(f"llama.cpp cannot load {path.name}.", "Export it anew.") from error
@@ -60,7 +61,7 @@ class GgufVoice:
     ) -> Reply:
         prompt = self._formatter(messages=[dict(message) for message in messages]).prompt
         ids = self._llama.tokenize(prompt.encode(), add_bos=False, special=True)
-        sampling = check_length(len(ids), sampling, self._llama.n_ctx())
+        sampling = check_length(len(ids), sampling, self._longest)
         stops = frozenset([self._llama.token_eos(), *self._end_of_turn()])
         pieces = Pieces(lambda tokens: self._llama.detokenize(tokens).decode("utf-8", "replace"), piece, stops)
         self._llama.set_seed(sampling.seed)
@@ -77,6 +78,13 @@ class GgufVoice:
             if token in stops or gone() or count >= sampling.max_new_tokens:
                 break
         return pieces.end(len(ids), cancelled=gone())
+
+    @property
+    def _longest(self) -> int:
+        """The tokens that both the memory taken for them and the model's training allow."""
+        facts = self._llama.metadata
+        trained = int(facts.get(f"{facts.get('general.architecture')}.context_length", CONTEXT))
+        return min(int(self._llama.n_ctx()), trained)
 
     def _end_of_turn(self) -> list[int]:
         token = int(self._llama.metadata.get("tokenizer.ggml.eot_token_id", -1))

@@ -7,6 +7,7 @@ so that no page in a browser can be talked into asking. One answer at a time: th
 from __future__ import annotations
 
 import argparse
+import contextlib
 import hmac
 import json
 import os
@@ -107,8 +108,12 @@ class Handler(BaseHTTPRequestHandler):
         self.wfile.flush()
 
     def _body(self) -> bytes:
-        length = int(self.headers.get("Content-Length") or 0)
-        return self.rfile.read(min(length, LONGEST_BODY))
+        return self.rfile.read(self._length())
+
+    def _length(self) -> int:
+        """Return how long the body says it is; one that says no length of it has none that could be read."""
+        told = self.headers.get("Content-Length") or ""
+        return int(told) if told.isascii() and told.isdecimal() else 0
 
     def _allowed(self) -> bool:
         """Refuse who has no token, and names of this host that are not loopback's."""
@@ -118,7 +123,7 @@ class Handler(BaseHTTPRequestHandler):
             self._fail(403, "This server answers on the loopback interface alone.")
         elif not hmac.compare_digest(given.encode(), self.server.token.encode()):
             self._fail(401, "The token is missing or wrong: send it as a bearer token.")
-        elif int(self.headers.get("Content-Length") or 0) > LONGEST_BODY:
+        elif self._length() > LONGEST_BODY:
             self._fail(413, "The request is too large.")
         else:
             return True
@@ -157,6 +162,7 @@ def main(arguments: list[str] | None = None) -> int:
         return 1
     _say(f"Serving {voice.model} on {voice.device} as {', '.join(server.models)}.")
     _say(f"  base URL  http://127.0.0.1:{server.server_port}/v1\n  API key   {token}\nCtrl-C ends it.")
+    threading.Thread(target=_end_with_parent, args=(server,), daemon=True).start()
     try:
         server.serve_forever()
     except KeyboardInterrupt:
@@ -164,6 +170,14 @@ def main(arguments: list[str] | None = None) -> int:
     finally:
         server.server_close()
     return 0
+
+
+def _end_with_parent(server: ModelServer) -> None:
+    """Stop serving when stdin ends: whoever holds its other end has gone, by whatever signal."""
+    with contextlib.suppress(OSError):
+        while sys.stdin.buffer.read(1):
+            continue
+    server.shutdown()
 
 
 def _say(text: str) -> None:

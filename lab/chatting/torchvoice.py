@@ -17,7 +17,8 @@ from lab.data.template import Template, choose_template, fold
 from lab.errors import DataError
 from lab.modeling.artifact import Artifact, describe_artifact, load_artifact
 from lab.modeling.hardware import detect
-from lab.modeling.load import load_base, load_tokenizer
+from lab.modeling.load import load_base, load_tokenizer, torch_dtype
+from lab.modeling.methods import cast_adapter
 from lab.modeling.source import ModelSource, resolve_model
 from lab.profile.load import load_profile
 from lab.profile.sampling import Sampling
@@ -63,7 +64,8 @@ class TorchVoice:
         source = resolve_model(profile.model.name, profile.model.revision, said)
         tokenizer = load_tokenizer(source, trust_remote_code=profile.model.trust_remote_code)
         template = choose_template(tokenizer, profile.data.template, profile.data.system_prompt)
-        dtype = profile.model.dtype if profile.model.dtype != "auto" else "bf16" if hardware.bf16 else "fp32"
+        fastest = "bf16" if hardware.bf16 else "fp16" if kind == "cuda" else "fp32"  # as the recipe decides
+        dtype = fastest if profile.model.dtype == "auto" else profile.model.dtype
         voice = cls(profile, source, describe_artifact(run.adapter), tokenizer, template, dtype, kind, hardware.label)
         said("loading weights")
         _ = voice._tuned
@@ -121,7 +123,11 @@ class TorchVoice:
     @cached_property
     def _tuned(self) -> Any:
         model = self._load()
-        return load_artifact(model, self.artifact.folder).eval() if self.artifact is not None else model
+        if self.artifact is None:
+            return model
+        tuned = load_artifact(model, self.artifact.folder).eval()
+        cast_adapter(tuned, torch_dtype(self.dtype))  # as evaluation does: it answers as it was scored
+        return tuned
 
     @cached_property
     def _untouched(self) -> Any:

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from lab.cli.options import Json, Sets
+from lab.cli.options import Json, Run, Sets
 from lab.cli.output import columns, note, print_json
 
 app = typer.Typer(help="Benchmarks, each against a baseline in the same run.", no_args_is_help=True)
@@ -158,3 +158,57 @@ def throughput(
     failed = [record["name"] for record in records if "failed" in record]
     if failed:
         raise LabError(f"{len(failed)} of {len(rows)} could not be measured.", "The table says why; try --without.")
+
+
+@app.command()
+def inference(
+    run: Run,
+    rows: Annotated[int, typer.Option("--rows", min=1, help="Test rows that every form answers.")] = 8,
+    tokens: Annotated[int, typer.Option("--tokens", min=0, help="Longest answer; 0 takes the profile's.")] = 0,
+    only: Annotated[list[str] | None, typer.Option("--only", help="Forms whose names hold this text.")] = None,
+    json: Json = False,
+) -> None:
+    """Measure what answering costs: base, quantised base, adapter, merged, and GGUF files exported from the run."""
+    from lab.bench.inference import measure
+    from lab.bench.inference_report import HEADER, line_of, metric_of
+    from lab.errors import LabError
+    from lab.runs.store import find_run
+
+    info = find_run(run)
+    found = measure(info, rows, tokens, only or [], note)
+    if json:
+        print_json({"run": info.id, "rows": rows, "forms": [cost.as_json() for cost in found]})
+    else:
+        metric = metric_of(found)
+        lines = [line_of(cost, metric) for cost in found]
+        typer.echo(columns((*HEADER, metric or "quality", ""), lines, right=tuple(range(2, len(HEADER) + 1))))
+    failed = [cost for cost in found if cost.failed]
+    if failed:
+        raise LabError(f"{len(failed)} of {len(found)} could not be measured.", "The table says why; try --only.")
+
+
+@app.command()
+def generation(
+    run: Run,
+    rows: Annotated[int, typer.Option("--rows", min=1, help="Test rows that both sides answer.")] = 64,
+    tokens: Annotated[int, typer.Option("--tokens", min=0, help="Longest answer; 0 takes the profile's.")] = 0,
+    json: Json = False,
+) -> None:
+    """Time the lab's batches against one-by-one `generate` on the run's own model: same prompts, same weights."""
+    from lab.modeling.cpu import limit_cpu
+
+    limit_cpu()
+    from lab.bench.generation import race
+    from lab.runs.store import find_run
+
+    found = race(find_run(run).run, rows, tokens, note)
+    if json:
+        print_json(found.as_json())
+        return
+    sides = (("one by one", found.one_by_one), (f"{found.batch} at once", found.batched))
+    lines = [(name, "-" if value is None else f"{value:.1f}") for name, value in sides]
+    typer.echo(columns((f"{found.rows} prompts, {found.device}, {found.dtype}", "tokens/s"), lines, right=(1,)))
+    if found.ratio is not None:
+        result = "met" if found.ratio >= found.target else "missed"
+        typer.echo(f"{found.ratio:.1f} times as fast (at least {found.target:g}: {result})")
+    typer.echo(f"{found.same:.0%} of the answers have the same text")

@@ -45,7 +45,7 @@ def chat(
 ) -> None:
     """Talk to what RUN trained; answers come as they are made, and the conversation is kept with the run."""
     from lab.errors import UsageError
-    from lab.launching.chat import ChatProcess, chat_arguments
+    from lab.launching.chat import ChatProcess, chat_arguments, check_answers
     from lab.profile.presets import Preset, check_sampling, fill, load_preset
     from lab.runs.chats import Conversation
     from lab.runs.store import find_run
@@ -60,6 +60,8 @@ def chat(
     given = {**told, "max_new_tokens": max_new_tokens, "seed": seed}
     sampling = check_sampling({key: value for key, value in given.items() if value is not None}, tool.sampling)
     info = find_run(run)
+    if gguf is None:
+        check_answers(info)
     question = ask or (fill(tool, _fields(tool, fields or [])) if tool.prompt else "")
     conversation = Conversation(info.run, go_on)
     if go_on and not conversation.turns:

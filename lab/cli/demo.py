@@ -28,19 +28,22 @@ def demo(
     from lab.cli.estimate import about, estimate_study
     from lab.cli.follow import follow
     from lab.cli.launch import report_ends
-    from lab.cli.study import done_rows, show_table, start_missing
+    from lab.cli.study import show_table
+    from lab.launching.study import done_rows, retry_failed, start_missing
     from lab.profile.study import load_study
 
     study = load_study("demo", QUICK if quick else ())
     note(study.description)
     missing = [row for row in study.rows if fresh or row.name not in done_rows(study)]
     if missing:
-        note("Timing this machine (five seconds, and the time to load) ...")
+        note("Timing this machine (a few seconds, and the time to load) ...")
         seconds = estimate_study([row.resolved for row in missing])
         if seconds is not None:
             note(f"The demo will take {about(seconds)} here.")
         note("Ctrl-C detaches; the work goes on.")
-    report_ends(follow([info.run for info in start_missing(study, fresh=fresh)]))
+    infos = follow([info.run for info in start_missing(study, fresh=fresh, say=note)])
+    again = {info.id: info for info in follow([info.run for info in retry_failed(infos, note)])}
+    report_ends([again.get(info.id, info) for info in infos])
     show_table(study, json=json)
     if not json:
         done = done_rows(study)

@@ -46,18 +46,10 @@ def estimate_study(profiles: Sequence[Resolved], seconds: float = TIMING_SECONDS
 
 def estimate_seconds(rows: Sequence[tuple[Work, Speeds]]) -> float | None:
     """Return how long runs take one after the other; None where a speed is missing for what there is to do."""
-    total = 0.0
-    for work, speeds in rows:
-        total += speeds.start_seconds + speeds.load_seconds
-        for tokens, speed in (
-            (work.train, speeds.train_tokens_per_second),
-            (work.forward, speeds.forward_tokens_per_second),
-            (work.answers, speeds.generated_tokens_per_second),
-        ):
-            if tokens and not speed:
-                return None
-            total += tokens / speed if speed else 0.0
-    return total
+    from lab.bench.work import seconds_of
+
+    each = [seconds_of(work, speeds) for work, speeds in rows]
+    return None if None in each else sum(one for one in each if one is not None)
 
 
 def about(seconds: float) -> str:

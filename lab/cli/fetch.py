@@ -53,6 +53,11 @@ def _fetch_one(resolved: Resolved) -> dict[str, Any]:
     folder = fetch_model(source, code=model.trust_remote_code, progress=say)
     say("data " + ", ".join(sanitize(one.name, newlines=False) for one in resolved.profile.data.source))
     data = fetch_data(resolved.profile.data)
+    if resolved.profile.evaluate.task:
+        from lab.evaluation.tasks.rows import task_rows
+
+        for number, task in enumerate(resolved.profile.evaluate.task):
+            say(f"task {task.name}: {len(task_rows(number, task)[0]):,} rows")
     if "bertscore" in resolved.profile.evaluate.metric_names:
         from lab.evaluation.encoder import fetch_encoder
 

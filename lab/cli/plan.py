@@ -21,22 +21,22 @@ def plan(
 ) -> None:
     """Dry run: data report, one example with masked tokens dimmed, recipe, steps, memory. Loads no weights."""
     from lab.cli.estimate import estimate_study
-    from lab.cli.launch import check_before_start
     from lab.cli.planview import sections
     from lab.profile.load import load_profile
     from lab.training.plan import plan as make
 
     logging.getLogger("bitsandbytes").setLevel(logging.ERROR)  # it advises on kernels that nobody asked for
     resolved = load_profile(profile, sets or [])
-    check_before_start(resolved)
     found = make(resolved, note)
-    if time and not found["refused"]:
+    if time and found["data"] and not found["refused"]:
         note("timing the model")
         found["seconds"] = estimate_study([resolved])
     if json:
         print_json(found)
     else:
         typer.echo("\n\n".join(sections(found, width(), dim=_can_dim())))
+    if found["unread"] and found["unread"] != found["refused"]:
+        note(f"lab: {found['unread']['problem']}\n     {found['unread']['remedy']}")
     if found["refused"]:
         note(f"lab: {found['refused']['problem']}\n     {found['refused']['remedy']}")
         raise typer.Exit(2)

@@ -29,11 +29,11 @@ def sections(plan: dict[str, Any], columns: int, *, dim: bool) -> Iterator[str]:
     """
     columns = min(columns, WIDEST)
     yield pairs([("profile", plan["profile"]), ("model", plan["model"]["label"]), ("method", plan["method"])], columns)
-    yield _data(plan["data"], columns)
-    if plan["data"]["example"]:
+    yield _unread(plan, columns) if plan["data"] is None else _data(plan["data"], columns)
+    if plan["data"] and plan["data"]["example"]:
         key = "dimmed: not supervised" if dim else f"{OPEN}supervised{CLOSE}"
         yield "\n".join([f"Example ({key})", *example_lines(plan["data"]["example"], columns - 2, dim=dim)])
-    if plan["refused"]:
+    if plan["data"] and plan["refused"]:
         return
     choices = [(name, f"{_value(one['value'])} - {one['why']}") for name, one in plan["recipe"].items()]
     yield "Recipe\n" + pairs(choices, columns, "  ")
@@ -60,6 +60,13 @@ def _value(value: Any) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
     return str(value) if value != "" else "none"
+
+
+def _unread(plan: dict[str, Any], columns: int) -> str:
+    """Tell why no row was read, and what stands for rows in what follows."""
+    named = plan["model"]["kind"] == "known by name"
+    why = "no tokenizer here; the sizes of the model are known by its name" if named else plan["unread"]["problem"]
+    return "Data\n" + pairs([("not read", why), ("instead", "rows of data.max_length, all supervised")], columns, "  ")
 
 
 def _data(report: dict[str, Any], columns: int) -> str:
@@ -108,14 +115,20 @@ def _percent(share: float | None) -> str:
     return "-" if share is None else f"{100 * share:.1f} %"
 
 
+def _share(share: float) -> str:
+    """Return a share whose size matters even where it is far below one in a hundred."""
+    return f"{100 * share:.2f} %" if share < 0.01 else _percent(share)
+
+
 def _steps(plan: dict[str, Any]) -> list[tuple[str, str]]:
     steps = plan["steps"]
+    tokens = "not known" if steps["tokens"] is None else f"{steps['tokens']:,} to train on"
     epochs = f"{steps['epochs']:.3g} x {steps['per_epoch']:,}"
     return [
         ("optimiser", f"{plural(steps['total'], 'step')} ({epochs} steps an epoch)"),
         ("warm-up", plural(steps["warmup"], "step")),
         ("validation", plural(steps["validations"], "time")),
-        ("tokens", f"{steps['tokens']:,} to train on"),
+        ("tokens", tokens),
     ]
 
 
@@ -123,9 +136,9 @@ def _size(plan: dict[str, Any]) -> list[tuple[str, str]]:
     if plan["memory"] is None:
         return [("unknown", plan["unknown_size"])]
     parameters, memory = plan["parameters"], plan["memory"]
-    trained = f"{short_count(parameters['trainable'])} trained ({_percent(parameters['share'])})"
+    trained = f"{short_count(parameters['trainable'])} trained ({_share(parameters['share'])})"
     parts = ", ".join(f"{name} {byte_size(memory[name])}" for name in PARTS if memory[name])
-    bound = "at least" if memory["at_least"] else "about"
+    bound = "about" if (plan["data"] is None) == memory["at_least"] else "at least" if plan["data"] else "at most"
     room = "" if memory["fits"] else ": it does not fit"
     return [
         ("parameters", f"{short_count(parameters['total'])}, {trained}"),

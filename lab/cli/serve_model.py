@@ -21,14 +21,17 @@ def serve_model(
     import sys
 
     from lab.errors import UsageError
-    from lab.launching.chat import chat_arguments
+    from lab.launching.chat import chat_arguments, check_answers
     from lab.runs.store import find_run
 
     if device not in ("auto", "cpu", "cuda"):
         raise UsageError(f"--device {device} is no device.", "Choose auto, cpu or cuda.")
-    arguments = chat_arguments(find_run(run).run.folder, gguf=gguf, device=device)
+    info = find_run(run)
+    if gguf is None:
+        check_answers(info)
+    arguments = chat_arguments(info.run.folder, gguf=gguf, device=device)
     command = [sys.executable, "-P", "-m", "lab.chatting.server", *arguments, "--port", str(port)]
-    server = subprocess.Popen(command)
+    server = subprocess.Popen(command, stdin=subprocess.PIPE)  # the server ends when this pipe does
     try:
         status = server.wait()
     except KeyboardInterrupt:  # the server got it too, and is ending

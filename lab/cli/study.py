@@ -82,8 +82,10 @@ def run(
     if again := retry_failed(infos, note):
         follow([info.run for info in again])
         infos = [info for one in started if (info := read_run(one.run)) is not None]
-    show_table(found, json=json)
-    report_ends(infos)
+    try:
+        show_table(found, json=json)
+    finally:  # where every row failed there is no table, and the reasons are the answer
+        report_ends(infos)
 
 
 @app.command()

@@ -21,8 +21,8 @@ from lab.compare.readings import (
     trained_with,
     weights,
 )
+from lab.compare.tasks import metric_name
 from lab.compare.trees import at, covers
-from lab.scoring.names import METRIC_NAMES
 from lab.text import clip
 
 TOKENS_TOLERANCE = 0.01
@@ -192,7 +192,8 @@ CHECKS: tuple[Check, ...] = (
 
 def signature_check(name: str) -> Check:
     """Return the check that metric `name` was computed the same way in every row that has it."""
-    label = METRIC_NAMES[name].label if name in METRIC_NAMES else name
+    found = metric_name(name)
+    label = found.label if found else name
     return Check(
         f"signature.{name}",
         "blocking",

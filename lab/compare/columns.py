@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from lab.compare.tasks import metric_name
 from lab.scoring.names import METRIC_NAMES
 
 
@@ -66,7 +67,7 @@ def quality_columns(names: Iterable[str]) -> list[Column]:
 
 
 def _quality_column(name: str) -> Column:
-    metric = METRIC_NAMES.get(name)
+    metric = metric_name(name)
     if metric is None:
         return Column(name, name, "small", quality=True)
     return Column(name, metric.label, metric.unit, "higher" if metric.higher_is_better else "lower", quality=True)

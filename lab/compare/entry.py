@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 import tomli
 
+from lab.compare.chain import chain_cost, chain_note, stages_before
 from lab.compare.cost import COST_KEYS, cost_of, generation_cost
+from lab.compare.tasks import TEST, how_asked, metric_key, newest_by_task
 from lab.compare.trees import at, clean
 from lab.jsonio import as_float
 from lab.runs.history import History, read_history
@@ -31,7 +33,8 @@ class Entry:
 
     Attributes:
         name: the study's row, else the name that people gave, else the profile.
-        metrics: {name: {"value", "low", "high", "signature"}} of the newest finished evaluation; numbers may be NaN.
+        metrics: {name: {"value", "low", "high", "signature"}} of the newest finished evaluation, and by "task/name" of
+            each task's; numbers may be NaN.
         counts: rows answered, and how many of them are empty, failed, cut.
         cost: what `lab.compare.cost` knows.
         tree: the resolved profile.
@@ -72,15 +75,18 @@ def load_entry(info: RunInfo) -> Entry:
     scored = clean(read_json(evaluation.metrics) or {}) if evaluation else {}
     history = read_history(run)
     tree = profile_tree(run)
+    tasks, remarks = _task_metrics(run)
+    cost = _cost(info, history, scored.get("cost"))
+    chain, note = _chain(run, cost) if at(tree, "model.adapter") else (None, ())
     return Entry(
         id=info.id,
         name=labels.row or labels.name or info.text("profile") or info.id,
         profile=info.text("profile"),
         method=info.text("method"),
         state=info.state,
-        metrics=scored_metrics(scored),
+        metrics=scored_metrics(scored) | tasks,
         counts=scored.get("counts", {}),
-        cost=_cost(info, history, scored.get("cost")),
+        cost=cost | (chain or {}),
         spec=clean(read_json(evaluation.spec) or {}) if evaluation else {},
         environment=clean(read_json(run.environment) or {}),
         data=clean(read_json(run.data) or {}),
@@ -88,14 +94,27 @@ def load_entry(info: RunInfo) -> Entry:
         seed=at(tree, "train.seed"),
         tokens_seen=sum(history.step_tokens) if history.steps else None,
         evaluation=evaluation,
-        notes=_notes(info, evaluation, scored),
-        remarks=scored.get("notes", {}),
+        notes=(*_notes(info, evaluation, scored), *note),
+        remarks=scored.get("notes", {}) | remarks,
     )
 
 
-def newest_evaluation(run: RunPaths, task: str = "test") -> EvaluationPaths | None:
+def _task_metrics(run: RunPaths) -> tuple[dict[str, dict[str, Any]], dict[str, str]]:
+    """Return the metrics of all tasks, and what to say of them, by their keys in the table."""
+    metrics: dict[str, dict[str, Any]] = {}
+    remarks: dict[str, str] = {}
+    for task, (paths, spec) in newest_by_task(run).items():
+        scored = clean(read_json(paths.metrics) or {})
+        asked = how_asked(spec)
+        for name, record in scored_metrics(scored).items():
+            metrics[metric_key(task, name)] = {**record, "signature": f"{record['signature']}|{asked}"}
+        remarks |= {metric_key(task, name): str(text) for name, text in (scored.get("notes") or {}).items()}
+    return metrics, remarks
+
+
+def newest_evaluation(run: RunPaths, task: str = TEST) -> EvaluationPaths | None:
     """Return the run's newest finished evaluation of `task`, or None."""
-    of_task = (e for e in reversed(evaluations(run)) if (read_json(e.spec) or {}).get("task", "test") == task)
+    of_task = (e for e in reversed(evaluations(run)) if (read_json(e.spec) or {}).get("task", TEST) == task)
     return next(of_task, None)
 
 
@@ -159,6 +178,13 @@ def _cost(info: RunInfo, history: History, generation: dict[str, Any] | None) ->
     if info.state != "completed" or not written.keys() >= COST_KEYS:
         written = cost_of(history, read_all(info.run.telemetry), info.record.get("facts") or {})
     return clean({**written, **generation_cost(generation)})  # type: ignore[no-any-return]
+
+
+def _chain(run: RunPaths, cost: dict[str, Any]) -> tuple[dict[str, float | None] | None, tuple[str, ...]]:
+    """Return what a later stage cost with those before it, None where one of these is not here, and what to say."""
+    before = stages_before(run, profile_tree)
+    sums = None if before is None else chain_cost(cost, [_cost(one, read_history(one.run), None) for one in before])
+    return sums, (chain_note(sums, len(before or ())),)
 
 
 def _notes(info: RunInfo, evaluation: EvaluationPaths | None, scored: dict[str, Any]) -> tuple[str, ...]:

@@ -129,7 +129,7 @@ def _profile_key(key: str) -> str:
 def _profile_keys() -> tuple[str, ...]:
     from lab.profile.schema import Profile, Source, Task
 
-    tables = {"data.source": Source(name="-"), "evaluate.task": Task(name="-")}
+    tables = {"data.source": Source(name="-"), "evaluate.task": Task(name="x")}
     nested = [f"{path}.{key}" for path, table in tables.items() for key, _ in leaves(table.model_dump())]
     return (*(path for path, _ in leaves(Profile().model_dump()) if path not in tables), *nested)
 

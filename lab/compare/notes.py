@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from lab.compare.entry import Entry
+from lab.compare.tasks import metric_name
 from lab.compare.trees import at
-from lab.scoring.names import METRIC_NAMES
 from lab.text import plural
 
 
@@ -14,7 +14,7 @@ def notes_on(entries: Sequence[Entry], labels: Mapping[str, str]) -> list[str]:
     """Return one sentence for each thing that a reader of the table must know, rows first."""
     own = [f"{labels[entry.id]} {note}." for entry in entries for note in entry.notes]
     remarks = {name: text for entry in entries for name, text in entry.remarks.items()}
-    said = [f"{METRIC_NAMES[name].label if name in METRIC_NAMES else name}: {text}." for name, text in remarks.items()]
+    said = [f"{found.label if (found := metric_name(name)) else name}: {text}." for name, text in remarks.items()]
     return [*own, *said, *_answers(entries, labels), *_energy(entries, labels), *_memory(entries)]
 
 

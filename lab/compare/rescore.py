@@ -25,8 +25,8 @@ def answered_evaluations(run: RunPaths) -> list[EvaluationPaths]:
 def rescore(run: RunPaths, paths: EvaluationPaths) -> int:
     """Write `metrics.json` of one evaluation from its answers and return their number.
 
-    The metrics are those it had, else the profile's. What scoring cannot know, as a judge's verdicts and the time to
-    the first token, stays as it was written.
+    The metrics are those it had, else those it was asked for, else the profile's. What scoring cannot know, as a
+    judge's verdicts and the time to the first token, stays as it was written.
 
     Raises:
         DataError: a line of the generations is damaged.
@@ -35,7 +35,8 @@ def rescore(run: RunPaths, paths: EvaluationPaths) -> int:
 
     old = read_json(paths.metrics) or {}
     names = [*old.get("metrics", {}), *old.get("absent", {})]
-    wanted = [name for name in names if name in METRIC_NAMES]
+    asked = (read_json(paths.spec) or {}).get("metrics") or []
+    wanted = [name for name in names or asked if name in METRIC_NAMES]
     answers = answers_in(paths)
     fresh = score(answers, wanted or load_profile(str(run.profile)).profile.evaluate.metric_names)
     others = {name: record for name, record in old.get("metrics", {}).items() if name not in METRIC_NAMES}

@@ -26,6 +26,7 @@ from lab.launching.study import start_missing
 from lab.profile.load import load_profile, parse_assignment
 from lab.profile.study import load_study
 from lab.runs.labels import read_labels, write_labels
+from lab.runs.lineage import built_on
 from lab.runs.paths import RunPaths
 from lab.runs.store import RunInfo, delete_run, read_run
 from lab.text import plural, sanitize
@@ -66,6 +67,12 @@ def end_now(folder: Path) -> Done:
 def go_on(folder: Path) -> Done:
     """Resume a run from its newest complete checkpoint."""
     return Done(f"{folder.name}: {resume(info_of(folder)).line}", folder)
+
+
+def lost_by_deleting(folder: Path) -> list[str]:
+    """Return a line that names the runs which build on this one and cannot be used without it; none where none do."""
+    users = built_on(RunPaths(folder))
+    return [sanitize(f"{', '.join(users)} cannot be used without it.", newlines=False)] if users else []
 
 
 def delete(folder: Path) -> Done:

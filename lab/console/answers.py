@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from lab.console.request import SampleAsk
 from lab.console.results import EntryCache, Stamp, selected
 from lab.console.rows import RunRow
 from lab.errors import LabError
@@ -18,14 +19,6 @@ if TYPE_CHECKING:
 
 SORTS = ("index", "metric", "disagreement")
 _WORD = re.compile(r"\w+|\s+|[^\w\s]")
-
-
-@dataclass(frozen=True)
-class SampleAsk:
-    """How the rows are wanted: their order and what they must contain."""
-
-    sort: str = "index"
-    search: str = ""
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,20 +44,21 @@ class AnswersReader:
         self._key: tuple[str, Stamp, SampleAsk] | None = None
         self._answers = Answers("")
 
-    def read(self, rows: Sequence[RunRow], marked: Sequence[Path], ask: SampleAsk) -> Answers:
-        title, chosen = selected(rows, marked)
+    def read(self, rows: Sequence[RunRow], marked: Sequence[Path], ask: SampleAsk, study: str = "") -> Answers:
+        title, chosen = selected(rows, marked, study)
         try:
-            stamp, entries = self._entries.read(chosen)
+            stamp, found = self._entries.read(chosen)
+            entries = [entry for entry in found if entry.kind == "run"]
             if (title, stamp, ask) == self._key:
                 return self._answers
             from lab.compare.entry import row_labels
             from lab.compare.samples import samples
 
             self._key = (title, stamp, ask)
-            found = samples(entries, rows=0, sort=ask.sort, search=ask.search)
+            rows_shown = samples(entries, rows=0, sort=ask.sort, search=ask.search)
             named = row_labels(entries)
             shown = [entry for entry in entries if entry.evaluation is not None]
-            self._answers = Answers(title, tuple(found), tuple((e.id, named[e.id]) for e in shown))
+            self._answers = Answers(title, tuple(rows_shown), tuple((e.id, named[e.id]) for e in shown))
         except LabError as error:
             if self._answers.problem != error.problem:
                 self._answers = Answers(title, problem=error.problem)

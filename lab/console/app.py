@@ -2,34 +2,30 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from pathlib import Path, PurePath
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from textual.app import App
 from textual.filter import LineFilter
 from textual.screen import Screen
 from textual.worker import Worker, WorkerState
 
-from lab.console.charts import View
-from lab.console.feed import Arrived, Feed, Request, Snapshot
+from lab.console.ahead import load_ahead
+from lab.console.feed import Arrived, Feed, Snapshot
 from lab.console.keys import EVERYWHERE, PAGES, bindings
 from lab.console.looks import Looks
 from lab.console.palette import LabCommands
 from lab.console.plain import PlainFilter
-from lab.console.screens.help import HelpPanel
-from lab.console.screens.live import LivePage
-from lab.console.screens.logpeek import LogPanel
+from lab.console.request import Request, View
 from lab.console.screens.page import Page
-from lab.console.screens.profiles import ProfilesPage
-from lab.console.screens.results import ResultsPage
-from lab.console.screens.runs import RunsPage
-from lab.console.screens.samples import SamplesPage
-from lab.console.screens.system import SystemPage
+from lab.console.screens.panel import Panel
 from lab.console.themes import DEFAULT, ROLE_DEFAULTS, THEMES, next_theme
 from lab.errors import LabError
 from lab.runs.state import LIVE
@@ -39,9 +35,23 @@ from lab.text import plural, sanitize
 if TYPE_CHECKING:
     from lab.console.acts import Done
 
+STYLES: list[str | PurePath] = [
+    "app.tcss",
+    *(f"screens/{name}.tcss" for name in ("panel", "profiles", "runs", "live", "results", "samples", "chat")),
+]
+"""Style sheets beside the screens. All are read at once: one that comes later has every widget styled anew."""
 TICK_SECONDS = 0.5
+LOOK_AHEAD_SECONDS = 0.3
+"""After the first screen: what the other pages need is loaded then, so that their keys find it there."""
 SWITCH_SECONDS = 0.001
 """How long the thread that reads may keep the interpreter while a key waits for its answer; Python's own is 5 ms."""
+
+
+def make_page(name: str) -> Page:
+    """Make the page `name` of `PAGES`. Its module is loaded now: those of hidden pages would delay the first screen."""
+    module = importlib.import_module(f"lab.console.screens.{name}")
+    page: Page = getattr(module, f"{name.title()}Page")()
+    return page
 
 
 class LabApp(App[None]):
@@ -60,16 +70,9 @@ class LabApp(App[None]):
     """
 
     TITLE = "LoRA Lab"
-    CSS_PATH = "app.tcss"
+    CSS_PATH = STYLES
     BINDINGS = bindings(EVERYWHERE)
-    MODES = {
-        "profiles": ProfilesPage,
-        "runs": RunsPage,
-        "live": LivePage,
-        "results": ResultsPage,
-        "samples": SamplesPage,
-        "system": SystemPage,
-    }
+    MODES: ClassVar[dict[str, str | Callable[[], Screen[Any]]]] = {name: partial(make_page, name) for name in PAGES}
     COMMANDS = {LabCommands}
 
     def __init__(
@@ -84,7 +87,7 @@ class LabApp(App[None]):
         super().__init__()
         self.readonly = readonly
         self.looks = Looks(plain)
-        self.request = Request()
+        self.request = Request(plain=plain)
         self.snapshot = Snapshot()
         self.frozen = False
         self.reading = False
@@ -103,9 +106,14 @@ class LabApp(App[None]):
         return [*super().get_line_filters(), *([PlainFilter()] if self.looks.plain else [])]
 
     def on_mount(self) -> None:
+        self.request = replace(self.request, view=View(columns=max(self.size.width, 20)))
         self.switch_mode(self.request.page)
         if self._tick:
             self.set_interval(self._tick, self.on_tick)
+            self.set_timer(LOOK_AHEAD_SECONDS, self._look_ahead)
+
+    def _look_ahead(self) -> None:
+        self.run_worker(load_ahead, thread=True, group="ahead")
 
     # the feed
 
@@ -146,7 +154,7 @@ class LabApp(App[None]):
     def on_arrived(self, message: Arrived) -> None:
         self.snapshot = message.snapshot
         for screen in self.screen_stack:
-            if isinstance(screen, Page | LogPanel):
+            if isinstance(screen, Page | Panel):
                 screen.show(self.snapshot)
         if self.snapshot.behind:
             self.ask()
@@ -172,7 +180,16 @@ class LabApp(App[None]):
         marked = self.request.marked
         self.want(marked=tuple(f for f in marked if f != folder) if folder in marked else (*marked, folder))
 
-    def peek(self, folder: Path, panel: LogPanel) -> None:
+    def next_study(self) -> None:
+        """Compare the next study; marks go before studies."""
+        if self.request.marked:
+            self.say("The marked runs are compared. u on page 2 or 4 takes the marks away.")
+            return
+        from lab.console.results import next_study
+
+        self.want(study=next_study(self.snapshot.runs, self.request.study))
+
+    def peek(self, folder: Path, panel: Panel[None]) -> None:
         """Open the log of a run; the feed reads it as long as it is open."""
         self.want(log=folder)
         self.push_screen(panel, lambda _: self.want(log=None))
@@ -212,6 +229,8 @@ class LabApp(App[None]):
             self.switch_mode(name)
 
     def action_help(self) -> None:
+        from lab.console.screens.help import HelpPanel
+
         self.push_screen(HelpPanel(self.current_mode))
 
     def action_next_theme(self) -> None:

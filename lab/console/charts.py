@@ -19,25 +19,6 @@ GAP_SECONDS = 10.0
 
 
 @dataclass(frozen=True)
-class View:
-    """How the reader wants to see the curves; changed by keys, kept while pages change.
-
-    Attributes:
-        smoothing: weight of the moving average drawn over the loss; 0 draws none.
-        log: logarithmic y axis where the values allow it.
-        share: part of the steps that is shown, counted from the newest: below 1 the view follows the tail.
-        cursor: the step whose values are read out, or None.
-        columns: width of the widest plot, in terminal columns.
-    """
-
-    smoothing: float = 0.9
-    log: bool = False
-    share: float = 1.0
-    cursor: int | None = None
-    columns: int = 80
-
-
-@dataclass(frozen=True)
 class Curve:
     """One line of a chart. NaN in `ys` breaks it; `marks` are the x of values that were not finite."""
 

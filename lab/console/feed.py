@@ -7,51 +7,29 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from textual.message import Message
 
-from lab.console.answers import Answers, AnswersReader, SampleAsk
-from lab.console.charts import Chart, View
-from lab.console.live import Live, LiveReader
 from lab.console.logtail import last_lines
-from lab.console.results import EntryCache, OverlayReader, Results, ResultsReader, selected
+from lab.console.request import Request
 from lab.console.rows import RunRow
 from lab.console.runlist import RunList
 from lab.runs.paths import RunPaths
 
 if TYPE_CHECKING:
+    from lab.console.answers import Answers
+    from lab.console.charts import Chart
+    from lab.console.comparing import Comparing
+    from lab.console.live import Live, LiveReader
     from lab.console.profilelist import ProfileList, ProfileRow
+    from lab.console.results import Results
     from lab.console.system import System, SystemReader
 
 READERS_KEPT = 3
-
-
-@dataclass(frozen=True)
-class Request:
-    """What the visible page needs; the others get nothing new.
-
-    Attributes:
-        run: the run chosen for the Live page; None for the newest living one, or the newest.
-        view: how the curves are wanted.
-        marked: the runs chosen for comparison, in the order in which they were marked.
-        query: the filter of the Runs page.
-        overlay: the Results page shows curves.
-        samples: which answers, in which order.
-        log: the run whose log is looked at.
-    """
-
-    page: str = "runs"
-    run: Path | None = None
-    view: View = field(default_factory=View)
-    marked: tuple[Path, ...] = ()
-    query: str = ""
-    overlay: bool = False
-    samples: SampleAsk = field(default_factory=SampleAsk)
-    log: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -103,10 +81,6 @@ class Feed:
         self._clock = clock
         self._list = RunList(root)
         self._readers: dict[Path, LiveReader] = {}
-        entries = EntryCache(self._list)
-        self._results = ResultsReader(entries)
-        self._answers = AnswersReader(entries)
-        self._overlay = OverlayReader()
         self._pages: dict[str, Callable[[Snapshot, Request], Snapshot]] = {
             "runs": self._read_runs,
             "live": self._read_live,
@@ -114,7 +88,14 @@ class Feed:
             "results": self._read_results,
             "samples": self._read_samples,
             "system": self._read_system,
+            "chat": lambda base, request: base,
         }
+
+    @cached_property
+    def _comparing(self) -> Comparing:
+        from lab.console.comparing import Comparing  # as does what compares runs
+
+        return Comparing(self._list)
 
     @cached_property
     def _profiles(self) -> ProfileList:
@@ -142,30 +123,38 @@ class Feed:
         row = chosen(base.runs, request.run)
         if row is None:
             return replace(base, live=None)
+        from lab.console.plot import ASCII, UNICODE, draw
+
         reader = self._reader(row)
         behind = reader.read()
-        return replace(base, live=reader.live(row, request.view), behind=behind)
+        live = reader.live(row, request.view)
+        sizes = {name: (width, height) for name, width, height in request.chart_sizes}
+        for chart in live.charts:
+            if chart.name in sizes:
+                draw(chart, *sizes[chart.name], ASCII if request.plain else UNICODE)
+        return replace(base, live=replace(live, sizes=request.chart_sizes), behind=behind)
 
     def _read_profiles(self, base: Snapshot, request: Request) -> Snapshot:
         return replace(base, profiles=self._profiles.read())
 
     def _read_results(self, base: Snapshot, request: Request) -> Snapshot:
-        results = self._results.read(base.runs, request.marked)
+        results = self._comparing.results.read(base.runs, request.marked, request.study)
         base = replace(base, results=results, behind=not results.tested)
         if not request.overlay:
             return base
-        _, rows = selected(base.runs, request.marked)
-        chart, behind = self._overlay.read(rows, request.view)
-        colours = tuple((row.folder, self._overlay.colour(row.folder)) for row in rows if row.method != "baseline")
+        chart, colours, behind = self._comparing.curves(base.runs, request)
         return replace(base, overlay=chart, colours=colours, behind=base.behind or behind)
 
     def _read_samples(self, base: Snapshot, request: Request) -> Snapshot:
-        return replace(base, answers=self._answers.read(base.runs, request.marked, request.samples))
+        answers = self._comparing.answers.read(base.runs, request.marked, request.samples, request.study)
+        return replace(base, answers=answers)
 
     def _read_system(self, base: Snapshot, request: Request) -> Snapshot:
         return replace(base, system=self._system.read(base.runs))
 
     def _reader(self, row: RunRow) -> LiveReader:
+        from lab.console.live import LiveReader
+
         reader = self._readers.pop(row.folder, None) or LiveReader(row.run, self._clock)
         self._readers[row.folder] = reader  # the newest is last
         for folder in list(self._readers)[:-READERS_KEPT]:

@@ -9,7 +9,9 @@ from dataclasses import dataclass
 
 from textual.binding import Binding, BindingType
 
-PAGES = ("profiles", "runs", "live", "results", "samples", "system")
+PAGES = ("profiles", "runs", "live", "results", "samples", "system", "chat")
+PANELS = ("rating",)
+"""What lies over a page and has keys of its own."""
 EVERYWHERE = "everywhere"
 
 
@@ -54,6 +56,7 @@ _NAMES = {
     "right": "→",
     "ctrl+p": "^p",
     "dollar_sign": "$",
+    "equals_sign": "=",
     "minus": "-",
     "pagedown": "pgdn",
     "pageup": "pgup",
@@ -116,10 +119,12 @@ KEYS: tuple[Key, ...] = (
     Key("chart", "c,tab", "chart", ("live",), "chart", "Next chart, where only one is shown."),
     Key("enlarge", "f,enter", "enlarge", ("live",), "", "Give one chart the whole page, or show all."),
     Key("all_notes", "a", "notes", ("live",), "", "All checkpoints, alerts, resumes and the end."),
+    Key("why", "i", "why", ("live",), "why", "How it runs, and why: its recipe's choices, and memory."),
     Key("next_run", "down,j", "step_run(1)", ("live",), "", "Watch the next run of the list."),
     Key("previous_run", "up,k", "step_run(-1)", ("live",), "", "Watch the run before."),
     # results
     Key("view", "v", "view", ("results",), "view", "Next view: table, bars, loss curves."),
+    Key("study", "b", "study", ("results", "samples"), "", "Compare the next study, or the newest evaluated runs."),
     Key("smooth_curves", "s", "smooth", ("results",), "", "Smooth the loss curves: off, .6, .9."),
     Key("log_curves", "y", "log_axis", ("results",), "", "Logarithmic or linear loss curves."),
     Key("columns_left", "left,h", "shift(-1)", ("results",), "", "Earlier columns."),
@@ -141,15 +146,51 @@ KEYS: tuple[Key, ...] = (
     Key("stack", "v", "stack", ("samples",), "", "Answers side by side, or one below the other."),
     Key("whole", "f", "whole", ("samples",), "", "The prompt whole, or only its last lines."),
     Key("copy", "c", "copy", ("samples",), "copy", "Copy the row with all its answers."),
+    Key("rate", "r", "rate", ("samples",), "rate", "Judge two marked runs' answers blind.", True),
+    # rating
+    Key("first_better", "1,left", "verdict('left')", ("rating",), "better", "Answer 1 is better."),
+    Key("second_better", "2,right", "verdict('right')", ("rating",), "better", "Answer 2 is better."),
+    Key("tie", "t,equals_sign", "verdict('tie')", ("rating",), "tie", "Neither is better."),
+    Key("skip", "s", "verdict('skip')", ("rating",), "skip", "No verdict on this row."),
+    Key("flag", "f", "flag", ("rating",), "flag", "Something is wrong with this row: write what."),
+    Key("undo", "u,backspace", "undo", ("rating",), "undo", "Take the last verdict or flag back."),
+    Key("reference", "r", "reference", ("rating",), "reference", "Show the reference, or hide it."),
+    Key("result", "v", "result", ("rating",), "result", "The win rate with its interval; names are said there."),
+    Key("rating_down", "down,j,pagedown", "scroll(1)", ("rating",), "", "Scroll down."),
+    Key("rating_up", "up,k,pageup", "scroll(-1)", ("rating",), "", "Scroll up."),
+    Key("close_rating", "escape,q", "give_up", ("rating",), "close", "Close it; what was said is kept."),
     # system
     Key("system_down", "down,j,pagedown", "scroll(1)", ("system",), "", "Scroll down."),
     Key("system_up", "up,k,pageup", "scroll(-1)", ("system",), "", "Scroll up."),
+    # chat
+    Key("write", "enter,i", "write", ("chat",), "write", "Load the model if need be, and write a question.", True),
+    Key("end_answer", "escape,ctrl+c", "end_answer", ("chat",), "", "End the answer under way, or leave the line."),
+    Key("both", "b", "both", ("chat",), "base too", "The untouched base answers beside the tuned model, or not."),
+    Key("preset", "a", "preset", ("chat",), "assistant", "Choose one of the assistant's tools, fill it in.", True),
+    Key(
+        "system_prompt",
+        "y",
+        "system_prompt",
+        ("chat",),
+        "system",
+        "The system prompt of a new conversation.",
+        True,
+    ),
+    Key("sampling", "s", "sampling", ("chat",), "sampling", "Temperature, top-p, penalty, length and seed.", True),
+    Key("new_chat", "n", "new", ("chat",), "new", "Begin a new conversation."),
+    Key("conversations", "o", "conversations", ("chat",), "", "Go on with an earlier conversation."),
+    Key("chat_run", "r", "pick_run", ("chat",), "run", "Choose the run to talk to."),
+    Key("unload", "x", "unload", ("chat",), "", "End the model's process, which frees its memory."),
+    Key("chat_down", "down,j,pagedown,J,ctrl+d", "scroll(1)", ("chat",), "", "Scroll down."),
+    Key("chat_up", "up,k,pageup,K,ctrl+u", "scroll(-1)", ("chat",), "", "Scroll up."),
+    Key("copy_answer", "c", "copy_answer", ("chat",), "", "Copy what was said last."),
 )
 
 
 def keys_of(page: str) -> list[Key]:
-    """Return the keys that work on `page`, its own before those that work everywhere."""
-    return [k for k in KEYS if page in k.pages] + [k for k in KEYS if EVERYWHERE in k.pages]
+    """Return the keys that work on `page`, its own before those that work everywhere; a panel has its own alone."""
+    general = () if page in PANELS else [k for k in KEYS if EVERYWHERE in k.pages]
+    return [*(k for k in KEYS if page in k.pages), *general]
 
 
 def bindings(page: str) -> list[BindingType]:
@@ -161,7 +202,7 @@ def bindings(page: str) -> list[BindingType]:
 def as_markdown() -> str:
     """Return all keys as the README lists them: a table for each page, then those that work everywhere."""
     parts = []
-    for page in (*PAGES, EVERYWHERE):
+    for page in (*PAGES, *PANELS, EVERYWHERE):
         rows = [f"| `{key.shown.replace('|', chr(92) + '|')}` | {key.help} |" for key in KEYS if page in key.pages]
         parts.append(f"**{page.title()}**\n\n| key | what it does |\n|---|---|\n" + "\n".join(rows))
     return "\n\n".join(parts) + "\n"

@@ -6,11 +6,12 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from lab.console.charts import Chart, View, nearest
+from lab.console.charts import Chart, nearest
 from lab.console.curves import RunCurves
 from lab.console.livecharts import live_charts
 from lab.console.meters import RunMeters
 from lab.console.notes import Note, newest_notes
+from lab.console.request import View
 from lab.console.rows import RunRow
 from lab.runs.paths import RunPaths
 
@@ -30,6 +31,7 @@ class Live:
         quiet: seconds without an event in a run that should be stepping, in whole minutes; else None.
         read_share: the part of the event log that was read so far.
         hint: why the view cannot be what was asked for.
+        sizes: at which the charts are drawn already.
     """
 
     row: RunRow
@@ -55,6 +57,7 @@ class Live:
     quiet: int | None = None
     read_share: float = 1.0
     hint: str = ""
+    sizes: tuple[tuple[str, int, int], ...] = ()
 
     @property
     def share(self) -> float | None:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import math
 
-from lab.console.charts import Chart, Curve, View, cut, nearest, step_range
+from lab.console.charts import Chart, Curve, cut, nearest, step_range
 from lab.console.curves import RunCurves
 from lab.console.meters import RunMeters
+from lab.console.request import View
 from lab.console.rows import RunRow
 from lab.series.columns import Columns
 from lab.text import number, short_count

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from lab.console.charts import View
 from lab.console.live import Live
 from lab.console.livecharts import NO_GPU, rate, speed
 from lab.console.looks import Looks
 from lab.console.notes import Note
+from lab.console.request import View
 from lab.console.widgets.bars import progress
 from lab.console.widgets.parts import Fact, Part, width_of
 from lab.text import byte_size, duration, number, plural

@@ -8,13 +8,18 @@ from __future__ import annotations
 
 import math
 import re
+import threading
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 from lab.console.charts import Chart, Curve, scaled, ticks, y_bounds
 from lab.text import duration, short_count
 
 LABEL_WIDTH = 6
 ROLES = ("blank", "raw", "main", "second", "third", "fourth", "fifth", "sixth")
+_FIGURE = threading.Lock()
+"""plotext has one figure for all: the feed's thread and the screen take turns."""
 _SGR = re.compile(r"\x1b\[([0-9;]*)m")
 
 Cell = tuple[str, str]
@@ -42,15 +47,20 @@ UNICODE = Glyphs()
 ASCII = Glyphs("*", ".", "+", "|", "+", "-", "+", "o", "x", "|", "-")
 
 
-def draw(chart: Chart, width: int, height: int, glyphs: Glyphs = UNICODE) -> list[list[Cell]]:
-    """Return `chart` as at most `height` rows of at most `width` cells; one row of text where nothing can be drawn."""
+@lru_cache(maxsize=64)
+def draw(chart: Chart, width: int, height: int, glyphs: Glyphs = UNICODE) -> Sequence[Sequence[Cell]]:
+    """Return `chart` as at most `height` rows of at most `width` cells; one row of text where nothing can be drawn.
+
+    What was drawn is kept: the feed's thread draws first, and the screen, which keys wait for, finds it here.
+    """
     if width < LABEL_WIDTH + 4 or height < 2 or not chart.drawable:
         text = chart.empty if not chart.curves or height < 2 else "no finite values yet"
         return [[(c, "label") for c in text[: max(width, 0)]]]
     floor = height >= 5
     inner_width, inner_height = width - LABEL_WIDTH - 1, height - (2 if floor else 0)
     low, high = y_bounds(chart)
-    cells = _canvas(chart, (low, high), inner_width, inner_height, glyphs)
+    with _FIGURE:
+        cells = _canvas(chart, (low, high), inner_width, inner_height, glyphs)
     _overlay(cells, chart, (low, high), glyphs)
     rows = _with_labels(cells, chart, (low, high), glyphs)
     return rows + (_floor(chart, inner_width, glyphs) if floor else [])

@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from lab.compare.table import Table
 
 NAME_WIDTH = 18
+BOUNDS = ("floor", "ceiling")
+"""Kinds of rows that frame the others: what chance agreement scores, and what the references do."""
+_NAMES = {"run": "bold", "artifact": "", "seeds": "italic"}
 LEVELS = {"blocking": "bold $error", "confounding": "$warning"}
 
 
@@ -28,14 +31,19 @@ def figures_of(table: Table) -> list[Figure]:
 
 
 def sorted_entries(table: Table, figure: Figure | None, *, reverse: bool) -> list[Entry]:
-    """Return the rows, the best of `figure` first (the lowest where neither is better); rows without it come last."""
+    """Return the rows, the best of `figure` first (the lowest where neither is better); rows without it come last.
+
+    Floor and ceiling are no competitors: sorted rows stand before them.
+    """
     if figure is None:
         return list(table.entries)[:: -1 if reverse else 1]
-    values = {entry.id: value for entry in table.entries if (value := _number(entry, figure)) is not None}
-    known = [entry for entry in table.entries if entry.id in values]
+    rows = [entry for entry in table.entries if entry.kind not in BOUNDS]
+    values = {entry.id: value for entry in rows if (value := _number(entry, figure)) is not None}
+    known = [entry for entry in rows if entry.id in values]
     downwards = (figure.better == "higher") != reverse
     known.sort(key=lambda entry: values[entry.id], reverse=downwards)
-    return known + [entry for entry in table.entries if entry.id not in values]
+    unknown = [entry for entry in rows if entry.id not in values]
+    return known + unknown + [entry for entry in table.entries if entry.kind in BOUNDS]
 
 
 def _number(entry: Entry, figure: Figure) -> float | None:
@@ -69,9 +77,11 @@ def table_rows(
             best = entry.id in table.best.get(figure.key, ())
             space = " " if table.best.get(figure.key) else ""
             text = cell(entry, figure, HALF, mark="*" if best else space)
-            cells.append(((text, "bold $success" if best else ("$quiet" if text.strip() == "-" else "")),))
+            quiet = text.strip() == "-" or entry.kind in BOUNDS
+            cells.append(((text, "bold $success" if best else ("$quiet" if quiet else "")),))
         mark = [marks[entry.id], (" ", "")] if entry.id in marks else []
-        rows.append(Row(entry.id, ((*mark, (table.labels[entry.id], "bold")), ((entry.method, "$quiet"),), *cells)))
+        name: Part = (table.labels[entry.id], _NAMES.get(entry.kind, "$quiet"))
+        rows.append(Row(entry.id, ((*mark, name), ((entry.method, "$quiet"),), *cells)))
     return rows
 
 
@@ -90,10 +100,13 @@ def bar_lines(table: Table, figures: Sequence[Figure], width: int, looks: Looks)
         hint = {"higher": "more is better", "lower": "less is better"}.get(figure.better, "")
         lines.append([(figure.label, "bold"), (f"  {hint}", "$quiet")])
         for entry in table.entries:
+            bound = entry.kind in BOUNDS
+            if bound and entry.id not in values:
+                continue
             length = round(max(values.get(entry.id, 0.0), 0.0) / top * room)
             best = entry.id in table.best.get(figure.key, ())
             bar = ("=" if looks.plain else "▆") * length
-            style = "$success" if best else "$curve-main"
+            style = "$success" if best else ("$quiet" if bound else "$curve-main")
             text = cell(entry, figure, HALF, mark="*" if best else "")
             lines.append([(pad(table.labels[entry.id], name_width) + "  ", "$quiet"), (bar, style), (f" {text}", "")])
         lines.append([])

@@ -6,13 +6,14 @@ tests of differences, which may take seconds, then with them.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lab.console.charts import Chart, Curve, View, cut
+from lab.console.charts import Chart, Curve, cut
 from lab.console.curves import RunCurves
+from lab.console.request import View
 from lab.console.rows import RunRow
 from lab.console.runlist import RunList
 from lab.errors import LabError
@@ -22,10 +23,13 @@ from lab.text import plural
 if TYPE_CHECKING:
     from lab.compare.entry import Entry
     from lab.compare.table import Table
+    from lab.runs.store import RunInfo
 
 MOST_ROWS = 12
 READ_SECONDS = 0.1
 COLOURS = ("main", "fourth", "fifth", "second", "sixth", "third")
+NEWEST = "*"
+"""In the place of a study's name: the newest evaluated runs, of whatever study."""
 Stamp = tuple[tuple[Path, tuple[int, ...]], ...]
 
 
@@ -37,7 +41,7 @@ class Results:
         title: what is compared, for people.
         table: None while nothing can be compared; then `problem` says why.
         tested: the differences were tested.
-        folders: of the rows, by id.
+        folders: of the runs, by id.
     """
 
     title: str
@@ -47,17 +51,32 @@ class Results:
     folders: tuple[tuple[str, Path], ...] = ()
 
 
-def selected(rows: Sequence[RunRow], marked: Sequence[Path]) -> tuple[str, list[RunRow]]:
-    """Return what to compare and its name: the marked runs, else the newest study, else the newest evaluated runs."""
+def selected(rows: Sequence[RunRow], marked: Sequence[Path], study: str = "") -> tuple[str, list[RunRow]]:
+    """Return what to compare and its name: the marked runs, else the study, else the newest evaluated runs.
+
+    Args:
+        study: one of `studies_of`, `NEWEST`, or empty for the study that was evaluated last.
+    """
     if marked:
         chosen = [row for folder in marked for row in rows if row.folder == folder]
         return f"{plural(len(chosen), 'marked run')}", chosen
-    evaluated = [row for row in rows if row.evaluated and not row.archived]
-    study = next((row.study for row in evaluated if row.study), "")
-    if study:
-        of_study = [row for row in reversed(rows) if row.study == study and not row.archived]
+    study = study or next(iter(studies_of(rows)), "")
+    of_study = [row for row in reversed(rows) if row.study and row.study == study and not row.archived]
+    if of_study:
         return f"study {study}", list({row.title: row for row in of_study}.values())
-    return "the newest evaluated runs", evaluated[:MOST_ROWS][::-1]
+    return "the newest evaluated runs", [row for row in rows if row.evaluated and not row.archived][:MOST_ROWS][::-1]
+
+
+def studies_of(rows: Iterable[RunRow]) -> list[str]:
+    """Return the studies with an evaluated run, the newest first."""
+    return list(dict.fromkeys(row.study for row in rows if row.study and row.evaluated and not row.archived))
+
+
+def next_study(rows: Sequence[RunRow], study: str) -> str:
+    """Return the study behind `study`; the newest evaluated runs stand behind the last one."""
+    choices = [*studies_of(rows), NEWEST]
+    here = choices.index(study) if study in choices else 0
+    return choices[(here + 1) % len(choices)]
 
 
 class EntryCache:
@@ -65,17 +84,17 @@ class EntryCache:
 
     def __init__(self, runs: RunList) -> None:
         self._runs = runs
-        self._entries: dict[Path, tuple[tuple[int, ...], Entry]] = {}
+        self._entries: dict[Path, tuple[tuple[int, ...], list[Entry]]] = {}
 
     def read(self, rows: Sequence[RunRow]) -> tuple[Stamp, list[Entry]]:
-        """Return the entries of `rows` and a stamp that changes when one of them does.
+        """Return the entries of `rows`, exported artefacts behind their runs, and a stamp that changes with them.
 
         Raises:
             LabError: a folder is damaged.
         """
-        from lab.compare.entry import load_entry
+        from lab.compare.artifacts import load_entries
 
-        found: dict[Path, tuple[tuple[int, ...], Entry]] = {}
+        found: dict[Path, tuple[tuple[int, ...], list[Entry]]] = {}
         for row in rows:
             info = self._runs.info(row.folder)
             stamp = _stamp(row)
@@ -83,9 +102,16 @@ class EntryCache:
             if before is not None and before[0] == stamp:
                 found[row.folder] = before
             elif info is not None:
-                found[row.folder] = (stamp, load_entry(info))
+                found[row.folder] = (stamp, load_entries(info))
         self._entries = found
-        return tuple((folder, stamp) for folder, (stamp, _) in found.items()), [e for _, e in found.values()]
+        stamps = tuple((folder, stamp) for folder, (stamp, _) in found.items())
+        return stamps, [entry for _, entries in found.values() for entry in entries]
+
+    def untuned(self, rows: Iterable[RunRow]) -> tuple[Stamp, list[RunInfo]]:
+        """Return the completed baselines among `rows`, of which one may frame a table, and their stamp."""
+        own = [row for row in rows if row.method == "baseline" and row.state == "completed" and row.evaluated]
+        infos = [info for row in own if (info := self._runs.info(row.folder)) is not None]
+        return tuple((row.folder, _stamp(row)) for row in own), infos
 
 
 def _stamp(row: RunRow) -> tuple[int, ...]:
@@ -104,23 +130,24 @@ class ResultsReader:
         self._stamp: tuple[str, Stamp] | None = None
         self._results = Results("")
 
-    def read(self, rows: Sequence[RunRow], marked: Sequence[Path]) -> Results:
+    def read(self, rows: Sequence[RunRow], marked: Sequence[Path], study: str = "") -> Results:
         """Return the comparison as far as it is made; `tested` is False while there is more to do."""
-        title, chosen = selected(rows, marked)
+        title, chosen = selected(rows, marked, study)
         if not chosen:
             return self._keep((title, ()), Results(title, problem="no run has been evaluated yet", tested=True))
         try:
-            stamp, entries = self._entries.read(chosen)
-            if (title, stamp) == self._stamp and self._results.tested:
+            own, entries = self._entries.read(chosen)
+            others, infos = self._entries.untuned(rows)
+            stamp = own + others
+            tested = (title, stamp) == self._stamp
+            if tested and self._results.tested:
                 return self._results
-            from lab.compare.table import build_table
-
-            table = build_table(entries, _axes(title), tests=(title, stamp) == self._stamp)
+            table = _table(entries, infos, _axes(title), whole=tested)
         except LabError as error:
             return self._keep((title, ()), Results(title, problem=str(error), tested=True))
-        tested = (title, stamp) == self._stamp
-        folders = tuple((row.run.id, row.folder) for row in chosen)
-        self._stamp, self._results = (title, stamp), Results(title, table, "", tested, folders)
+        folders = {row.run.id: row.folder for row in chosen} | {info.id: info.run.folder for info in infos}
+        self._stamp = (title, stamp)
+        self._results = Results(title, table, "", tested, tuple(folders.items()))
         return self._results
 
     def _keep(self, stamp: tuple[str, Stamp], results: Results) -> Results:
@@ -130,6 +157,14 @@ class ResultsReader:
             self._results = results
         self._stamp = stamp
         return self._results
+
+
+def _table(entries: Sequence[Entry], infos: Iterable[RunInfo], axes: tuple[str, ...], *, whole: bool) -> Table:
+    """Return the table with the untuned model; a `whole` one has floor, ceiling and tests, which take their time."""
+    from lab.compare.table import build_table
+    from lab.compare.untuned import with_untuned
+
+    return build_table(with_untuned(entries, infos, axes), axes, floor=whole, tests=whole)
 
 
 def _axes(title: str) -> tuple[str, ...]:

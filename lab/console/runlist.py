@@ -97,10 +97,10 @@ class RunList:
 
     def fitting(self, query: str) -> tuple[frozenset[Path], str]:
         """Return the folders of the runs that fit `query`, and what is wrong with it; then the last good one counts."""
-        from lab.compare.filters import parse_query
-
         complaint = ""
         if query != self._query:
+            from lab.compare.filters import parse_query
+
             try:
                 self._keep = parse_query(query)
                 self._query, self._fits = query, {}

@@ -14,7 +14,7 @@ from lab.data.formats import FORMATS
 from lab.data.meta import Cuts, without_meta
 from lab.data.own import draw_bundled, draw_official, official_splits
 from lab.data.rows import SPLITS, Row, group_name
-from lab.data.sources import check_sources, labels, raw_rows, source_kind
+from lab.data.sources import check_sources, commits_of, labels, raw_rows, source_kind
 from lab.data.splits import Draw, draw, leaked
 from lab.data.tally import Drawn, Tally
 from lab.errors import DataError
@@ -54,6 +54,26 @@ def read_rows(data: Data, commits: Sequence[str | None] = ()) -> Drawn:
     result = Drawn(splits, tallies, sum(t.unasked for t in tallies), sum(len(rows) for rows in splits.values()))
     _drop_leaked(result, grouped=bool(data.group_by))
     return result
+
+
+def read_test_set(source: Source, seed: int = 0) -> tuple[list[Row], Tally]:
+    """Read every usable row of a source that is all for testing, its own test split where it has one.
+
+    Args:
+        seed: of the rows of a set that is only streamed.
+
+    Raises:
+        LabError: the source cannot be read, or its columns fit no format.
+    """
+    data = Data(source=[source])
+    (commit,) = commits_of(data)
+    reading, (label,) = _Reading(data, None, [commit]), labels(data.source)
+    tally = Tally(label, shown(source.name), source.format, "", 0, commit=commit)
+    raws = raw_rows(0, source, "test" if source_kind(source) == "bundled" else source.split, seed=seed, commit=commit)
+    pool = _pool(reading, 0, tally, raws)
+    official = official_splits(raws, FORMATS[tally.format], source)
+    where = dict(zip(_ids(raws, source, label), official, strict=True)) if official else {}
+    return [row for row in pool if where.get(row.id, "test") == "test"], tally
 
 
 def _drop_leaked(drawn: Drawn, *, grouped: bool) -> None:

@@ -104,12 +104,15 @@ class Answerer:
         torch.cuda.empty_cache()  # out of the handler: the error's trace holds the tensors that did not fit
         return None
 
-    def first_token_seconds(self, prompts: Sequence[Sequence[int]], repeats: int = 5) -> float | None:
-        """Return the median time from one prompt to its first token, in seconds; None without prompts."""
+    def first_token_seconds(self, prompts: Sequence[Sequence[int]], repeats: int = 5, at_once: int = 1) -> float | None:
+        """Return the median time from `at_once` prompts to their first tokens, in seconds; None without prompts."""
         if not prompts:
             return None
-        chosen = [prompts[i % len(prompts)] for i in range(repeats + 1)]
-        times = [self._batch([prompt], Batch((0,), 1))[0].seconds for prompt in chosen]
+        times = []
+        for start in range(0, (repeats + 1) * at_once, at_once):
+            chosen = [prompts[(start + i) % len(prompts)] for i in range(at_once)]
+            batch = self._batch(chosen, Batch(tuple(range(at_once)), 1))
+            times.append(sum(one.seconds for one in batch))
         return sorted(times[1:])[repeats // 2]  # the first call warms up
 
     @torch.inference_mode()

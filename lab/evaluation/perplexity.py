@@ -34,7 +34,7 @@ def reference_nll(
         stop_asked: asked before each batch; where somebody wants to stop the rows that are left get (0.0, 0).
     """
     results: list[tuple[float, int]] = [(0.0, 0)] * len(rows)
-    for batch in _batches(rows):
+    for batch in likelihood_batches(rows):
         if stop_asked():
             break
         longest = max(len(rows[i].input_ids) for i in batch)
@@ -53,7 +53,7 @@ def reference_nll(
     return results
 
 
-def _batches(rows: Sequence[Encoded]) -> list[list[int]]:
+def likelihood_batches(rows: Sequence[Encoded]) -> list[list[int]]:
     """Group rows of like length so that a batch holds at most `TOKENS` tokens with its padding."""
     order = sorted(range(len(rows)), key=lambda i: (-len(rows[i].input_ids), i))
     batches: list[list[int]] = []

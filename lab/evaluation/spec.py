@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import random
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -34,8 +34,13 @@ def build_spec(
     dtype: str,
     quantization: str,
     artifact: str,
+    task: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
-    """Return the content of `spec.json`; equal hashes mean that answers may be reused."""
+    """Return the content of `spec.json`; equal hashes mean that answers may be reused.
+
+    Args:
+        task: what a task adds: its name, how it is answered.
+    """
     spec: dict[str, Any] = {
         "schema": 1,
         "task": "test",
@@ -52,6 +57,7 @@ def build_spec(
         "dtype": dtype,
         "quantization": quantization,
         "artifact": artifact,
+        **(task or {}),
     }
     return {**spec, "hash": hashlib.sha256(jsonio.dumps(spec).encode()).hexdigest()[:12]}
 

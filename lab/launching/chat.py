@@ -18,8 +18,11 @@ from pathlib import Path
 from typing import Any, Self
 
 from lab import jsonio
-from lab.errors import LabError
+from lab.errors import LabError, RunStateError
+from lab.launching.stop import usable_weights
 from lab.profile.sampling import Sampling
+from lab.runs.state import LIVE
+from lab.runs.store import RunInfo
 from lab.text import sanitize
 
 MODULE = "lab.chatting.child"
@@ -152,6 +155,18 @@ class ChatProcess:
         lines = sanitize(self._log.read().decode("utf-8", "replace"), limit=300).split("\n")
         reason = next((line.strip() for line in reversed(lines) if line.strip()), "it gave no reason")
         return LabError(f"The model's process ended ({reason.rstrip('.')}).", "See `lab doctor`, then ask again.")
+
+
+def check_answers(info: RunInfo) -> None:
+    """Refuse a run that trained nothing yet, for which its untuned base would answer.
+
+    Raises:
+        RunStateError: the run has no adapter.
+    """
+    if info.record.get("method") == "baseline" or usable_weights(info.run) == info.run.adapter:
+        return
+    verb = "watch" if info.state in LIVE else "resume"
+    raise RunStateError(f"{info.id} ({info.state}) has no adapter yet.", f"Finish it: `lab runs {verb} {info.id}`.")
 
 
 def chat_arguments(run: Path, *, gguf: Path | None = None, device: str = "auto") -> list[str]:

@@ -6,17 +6,21 @@ import os
 from collections.abc import Sequence
 
 from lab import atomic
-from lab.errors import RunStateError
+from lab.errors import ProfileError, RunStateError
 from lab.home import make_private
 from lab.launching.local import first_state
 from lab.launching.recorded import read_started, write_started
 from lab.launching.spawn import WORKER, check_space, spawn
 from lab.launching.stop import usable_weights
 from lab.profile.load import Resolved, load_profile
+from lab.profile.origin import leaves
 from lab.runs import lock
 from lab.runs.paths import RunPaths
 from lab.runs.state import LIVE
 from lab.runs.store import RunInfo, new_run
+
+MODEL_KEYS = ("model.name", "model.revision", "model.adapter", "method.")
+"""Beginnings of the keys that say which weights answer: an evaluation is told from another by nothing of them."""
 
 
 def check_evaluation(info: RunInfo, sets: Sequence[str] = ()) -> Resolved:
@@ -24,13 +28,21 @@ def check_evaluation(info: RunInfo, sets: Sequence[str] = ()) -> Resolved:
 
     Raises:
         RunStateError: the run is still worked on, or trained nothing that could answer.
-        ProfileError: a value that is wrong.
+        ProfileError: a value that is wrong, or one that would make it another model than the run's.
     """
     if info.state in LIVE:
         raise RunStateError(f"{info.id} is {info.state}.", f"Wait for it: `lab runs watch {info.id}`.")
     if info.record.get("method") != "baseline" and usable_weights(info.run) != info.run.adapter:
         raise RunStateError(f"{info.id} has no adapter yet.", f"Finish it: `lab runs resume {info.id}`.")
-    return load_profile(str(info.run.profile), list(sets))
+    resolved = load_profile(str(info.run.profile), list(sets))
+    own, asked = dict(leaves(load_profile(str(info.run.profile)).tree)), dict(leaves(resolved.tree))
+    other = [key for key in asked if key.startswith(MODEL_KEYS) and asked[key] != own.get(key)]
+    if other:
+        raise ProfileError(
+            f"{info.id} cannot be evaluated with another {other[0]}: its answers would be another model's.",
+            "Start a run of that model; a baseline trains nothing: `lab train --set method.kind=baseline`.",
+        )
+    return resolved
 
 
 def start_evaluation(info: RunInfo, sets: Sequence[str] = ()) -> RunPaths:

@@ -80,6 +80,9 @@ def _clean(value: Any) -> str:
 def working_folder(profile: Profile) -> Path | None:
     """Return the working folder if `profile` names files relative to it, else None: a run folder names no place that
     nothing needs."""
-    names = [profile.model.name, profile.data.template, *(source.name for source in profile.data.source)]
+    tasks = profile.evaluate.task
+    sources = [*profile.data.source, *(task.source for task in tasks if task.source is not None)]
+    single = [profile.model.name, profile.data.template, profile.evaluate.bertscore_model]
+    names = [*single, *(source.name for source in sources), *(task.prompts for task in tasks)]
     relative = any(name and not Path(name).is_absolute() and Path(name).exists() for name in names)
     return Path.cwd() if relative else None

@@ -11,6 +11,7 @@ from torch.nn import functional
 
 from lab.modeling.fast.varlen import document_ends
 from lab.modeling.prefix import common_prefix, shared_states
+from lab.series.memory import VALIDATION_LOGIT_BYTES, VALIDATION_TILE
 
 IGNORED = -100
 
@@ -34,9 +35,7 @@ def supervised_nll(model: nn.Module, inputs: dict[str, Any], labels: Tensor, pre
     hidden = _hidden(causal.get_decoder(), inputs, prefix)[:, :-1]
     targets = labels[:, prefix + 1 :]
     kept = targets != IGNORED
-    logits = _logits(causal, hidden[kept]).float()
-    nll = functional.cross_entropy(logits, targets[kept], reduction="none")
-    return nll, kept.nonzero()[:, 0]
+    return _nll(causal, hidden[kept], targets[kept]), kept.nonzero()[:, 0]
 
 
 def packed_nll(model: nn.Module, batch: dict[str, Any]) -> Tensor:
@@ -54,8 +53,25 @@ def packed_nll(model: nn.Module, batch: dict[str, Any]) -> Tensor:
     hidden = causal.get_decoder()(
         input_ids=ids, position_ids=positions, use_cache=False, **document_ends(batch)
     ).last_hidden_state
-    logits = _logits(causal, hidden[0].index_select(0, predicting)).float()
-    return functional.cross_entropy(logits, batch["labels"][0].index_select(0, predicting + 1), reduction="none")
+    targets = batch["labels"][0].index_select(0, predicting + 1)
+    return _nll(causal, hidden[0].index_select(0, predicting), targets)
+
+
+def _nll(causal: Any, rows: Tensor, targets: Tensor) -> Tensor:
+    """Return the negative log likelihood of `targets` (supervised,) after the states `rows` (supervised, width).
+
+    Where no gradient is asked for, as in validation, only some logits exist at once: all of them take more memory than
+    the training of a small model with a large vocabulary.
+    """
+    step = max(1, len(rows) if torch.is_grad_enabled() else rows_in_tile(causal.config.get_text_config().vocab_size))
+    parts = zip(rows.split(step), targets.split(step), strict=True)
+    found = [functional.cross_entropy(_logits(causal, r).float(), t, reduction="none") for r, t in parts]
+    return found[0] if len(found) == 1 else torch.cat(found)
+
+
+def rows_in_tile(vocabulary: int) -> int:
+    """Return how many rows of logits validation holds at once."""
+    return max(1, VALIDATION_TILE // (VALIDATION_LOGIT_BYTES * vocabulary))
 
 
 def _hidden(decoder: Any, inputs: dict[str, Any], prefix: int) -> Tensor:

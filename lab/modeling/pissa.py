@@ -40,7 +40,9 @@ def begin(model: PeftModel, kept: Path) -> None:
         taken = module.scaling[ADAPTER] * up.to(base.device) @ down.to(base.device)
         base.data = (base.data.float() - taken).to(base.dtype)
     if begun is None:
-        save_file(_matrices(model), kept)
+        fresh = kept.with_name(f".{kept.name}.new")  # a killed worker must not leave half of it to the next attempt
+        save_file(_matrices(model), fresh)
+        fresh.replace(kept)
 
 
 def save_plain(model: PeftModel, folder: Path, kept: Path) -> None:

@@ -11,6 +11,7 @@ from lab.errors import ProfileError
 from lab.profile.methodcheck import check_method
 from lab.profile.origin import Origin
 from lab.profile.schema import Profile
+from lab.profile.tasks import check_tasks
 from lab.profile.unbuilt import refuse_unbuilt
 from lab.text import did_you_mean, sanitize
 
@@ -38,6 +39,7 @@ def _check_together(profile: Profile) -> None:
         raise ProfileError("The profile names no data.", 'Add [[data.source]] with name = "..." or use --data.')
     check_method(profile)
     _check_validation(profile)
+    check_tasks(profile.evaluate.task)
 
 
 def _check_validation(profile: Profile) -> None:

@@ -21,7 +21,8 @@ def _item(value: Any) -> Any:
     if isinstance(value, dict):
         table = tomlkit.table()
         for key, item in value.items():
-            table.add(key, _item(item))
+            if item is not None:  # TOML has no word for nothing: the key is left out
+                table.add(key, _item(item))
         return table
     if isinstance(value, list) and value and all(isinstance(v, dict) for v in value):
         array = tomlkit.aot()

@@ -180,10 +180,23 @@ class Train(Section):
 
 
 class Task(Section):
-    name: str = Field(min_length=1)
-    """A test set other than the training data's."""
+    name: str = Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,59}$")
+    """A test set other than the training data's: sst2, sst2-likelihood, squad, pubmedqa, pubmedqa-likelihood,
+    alpaca-eval, general-prompts, course-prompts; or a name of your own for a source or a list of prompts."""
+    source: Source | None = None
+    """Its rows, with the keys of data.source but its counts; a known task has its own."""
+    prompts: str = ""
+    """File of prompts without references: one a line (.txt), or rows with a column "prompt" or "instruction"."""
     rows: int = Field(default=0, ge=0)
-    """Rows of it; 0 takes all."""
+    """A seeded subset of its rows; 0 takes all."""
+    metrics: list[MetricName] = Field(default_factory=list)
+    """Metrics; none takes the known task's, else those of evaluate.metrics."""
+    mode: Literal["auto", "generate", "likelihood"] = "auto"
+    """How it is answered: by generation, or by the likeliest of its labels; auto is the known task's, else generate."""
+    labels: list[str] = Field(default_factory=list)
+    """Answers among which the likelihood chooses; none takes the known task's, else all that its rows have."""
+    max_new_tokens: int = Field(default=0, ge=0)
+    """Longest answer in tokens; 0 takes the known task's, else evaluate.max_new_tokens."""
 
 
 class Evaluate(Section):
@@ -208,7 +221,7 @@ class Evaluate(Section):
     seed: int = 42
     """Seed of the subset of rows and of drawn answers."""
     task: list[Task] = Field(default_factory=list)
-    """Further test sets."""
+    """Further test sets, each with answers and metrics of its own."""
 
     @property
     def metric_names(self) -> list[str]:

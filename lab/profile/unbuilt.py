@@ -19,8 +19,6 @@ class Unbuilt:
 
 
 UNBUILT = (
-    Unbuilt("evaluate.weights", lambda p: p.evaluate.weights == "merged-bf16" and "merged-bf16", '"as-trained"'),
-    Unbuilt("evaluate.task", lambda p: [t.name for t in p.evaluate.task], "no task"),
     Unbuilt("launch.kind", lambda p: p.launch.kind != "local" and p.launch.kind, '"local"'),
     Unbuilt("launch.gpus", lambda p: p.launch.gpus > 1 and p.launch.gpus, "1"),
 )

@@ -54,9 +54,14 @@ class Conversation:
         self.turns.append(Turn(who, text, facts))
 
     def messages(self, who: str) -> list[dict[str, str]]:
-        """Return the conversation as the model `who` knows it: its own answers, nobody else's."""
+        """Return the conversation as the model `who` knows it: its own answers, nobody else's.
+
+        A question that it never answered is left out, unless it is the last: many templates refuse two in a row.
+        """
         roles = {"system": "system", "user": "user", who: "assistant"}
-        return [{"role": roles[turn.who], "content": turn.text} for turn in self.turns if turn.who in roles]
+        said = [{"role": roles[turn.who], "content": turn.text} for turn in self.turns if turn.who in roles]
+        after = [*(message["role"] for message in said[1:]), ""]
+        return [one for one, role in zip(said, after, strict=True) if (one["role"], role) != ("user", "user")]
 
 
 def _turn(record: dict[str, Any]) -> Turn:

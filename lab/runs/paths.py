@@ -6,8 +6,6 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
-MODEL_FILES = ("adapter", "model")
-
 
 @dataclass(frozen=True)
 class RunPaths:

@@ -44,14 +44,18 @@ LIKELIHOOD: tuple[str, ...] = ("perplexity", "bits_per_byte")
 
 FAMILIES: dict[str, tuple[str, ...]] = {"rouge": ("rouge1", "rouge2", "rougeL", "rougeLsum")}
 
-NOT_BUILT: tuple[str, ...] = ("win_rate",)
+JUDGED: dict[str, MetricName] = {
+    entry.name: entry
+    for entry in (MetricName("win_rate", "win rate"), MetricName("win_rate_lc", "length-controlled win rate"))
+}
+"""Metrics that a judge's verdicts give, not the answers alone."""
 
 
 def expand(names: Iterable[str]) -> list[str]:
     """Return the metrics that `names` ask for, families opened, each once, in the order asked for.
 
     Raises:
-        UsageError: no metric is called that, or it is not built yet.
+        UsageError: no metric is called that, or it needs a judge.
     """
     found: dict[str, None] = {}
     for name in names:
@@ -65,8 +69,8 @@ def _members(name: str) -> tuple[str, ...]:
     if name in FAMILIES:
         return FAMILIES[name]
     shown = sanitize(name, newlines=False, limit=80)
-    if name in NOT_BUILT:
-        raise UsageError(f"The metric '{shown}' is not built yet.", "Take it out of `evaluate.metrics`.")
+    if name in JUDGED:
+        raise UsageError(f"The metric '{shown}' needs a judge.", "Take it out of `evaluate.metrics`; see `lab judge`.")
     known = [*METRIC_NAMES, *FAMILIES]
     in_any_case = {option.lower(): option for option in known}.get(name.lower(), name)
     raise UsageError(

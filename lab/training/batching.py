@@ -17,6 +17,7 @@ from lab.profile.schema import Profile
 
 CPU_TOKENS = 4096
 GPU_TOKENS = 16384
+LEAN_TOKENS = 8192
 MASKED_TOKENS = 2048
 """Packed tokens at once without a kernel for documents: their mask has tokens x tokens entries."""
 
@@ -120,8 +121,11 @@ def _batching(about: Batching, attention: str) -> Choice:
 def _micro_tokens(about: Batching, attention: str) -> Choice:
     """Return the token budget of a packed micro-batch; the longest row always fits."""
     masked = attention not in ("varlen", "flash_attention_2")
-    budget = MASKED_TOKENS if masked else CPU_TOKENS if about.cpu else GPU_TOKENS
+    lean = about.profile.train.checkpointing == "all" and not about.cpu
+    budget = MASKED_TOKENS if masked else CPU_TOKENS if about.cpu else LEAN_TOKENS if lean else GPU_TOKENS
     why = "the mask of packed tokens grows with their square" if masked else "more at once is no faster"
+    if lean and not masked:
+        why = "with activations computed again half as many at once take half the memory, at nearly the speed"
     return Choice(max(budget, about.longest), why if budget >= about.longest else "the longest row")
 
 

@@ -10,17 +10,33 @@ import json
 import sys
 from pathlib import Path
 
-from lab.data.sources import check_sources
+from lab.data.read import read_rows
+from lab.data.sources import check_sources, file_of, source_kind
 from lab.errors import LabError
+from lab.evaluation.tasks.rows import check_task_sources
 from lab.launching.child import Emit, serve
 from lab.modeling.source import check_model_name
-from lab.profile.schema import Profile
+from lab.profile.schema import Data, Profile
+
+QUICK_BYTES = 4_000_000
+"""Size of data files up to which their rows are read before the start: a blink."""
 
 
 def check(profile: Profile) -> None:
-    """Raise LabError for a model name, a data file or a bundled name that cannot work."""
+    """Raise LabError for a model name, a data file with its rows, or a bundled name that cannot work."""
     check_model_name(profile.model.name)
     check_sources(profile.data)
+    if _quickly_read(profile.data):
+        read_rows(profile.data)
+    check_task_sources(profile.evaluate.task)
+
+
+def _quickly_read(data: Data) -> bool:
+    """Tell whether all sources are text files so small that a wrong column need not wait for the worker to be found."""
+    files = [file_of(source) for source in data.source if source_kind(source) == "file"]
+    if len(files) < len(data.source) or any(path.suffix.lower() == ".parquet" for path in files):
+        return False
+    return sum(path.stat().st_size for path in files) <= QUICK_BYTES
 
 
 def _work(emit: Emit) -> None:

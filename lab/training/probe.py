@@ -22,8 +22,8 @@ from lab.profile.schema import Profile
 from lab.series.families import shape_from_config
 from lab.text import byte_size
 from lab.training.memory import let_go, ran_out, room, start_peak
-from lab.training.plan import memory_of
 from lab.training.recipe import Recipe
+from lab.training.sizes import memory_of
 from lab.training.tighter import tighter
 from lab.training.trainer import LabTrainer
 
@@ -88,7 +88,7 @@ def expected_bytes(trainer: LabTrainer, profile: Profile, recipe: Recipe, prepar
     """Return the estimated peak in the device's own measure; None for a model whose shape is not known here."""
     config: Any = trainer.model.config
     try:
-        memory = memory_of(profile, recipe, prepared, shape_from_config(config.to_dict()))
+        memory = memory_of(profile, recipe, prepared.train, prepared.validation, shape_from_config(config.to_dict()))
     except UsageError:
         return None
     # On a CPU the overhead is what this process takes now, and the weights are in it.
@@ -114,8 +114,8 @@ def measure(trainer: LabTrainer, device: str) -> int | None:
         heaviest.pop()
     with undone(trainer), trainer.engaged():
         _, peak = start_peak(device)
-        _recompute(trainer)
-        optimizer = _optimizer(trainer)
+        recompute(trainer)
+        optimizer = ready_optimizer(trainer)
         for batch in heaviest:
             trainer.training_step(trainer.model, batch, batch["counts"].supervised)
         optimizer.step()
@@ -147,14 +147,14 @@ def undone(trainer: LabTrainer) -> Iterator[None]:
             torch.cuda.set_rng_state_all(gpus)
 
 
-def _recompute(trainer: LabTrainer) -> None:
+def recompute(trainer: LabTrainer) -> None:
     """Switch activation checkpointing on as `train` will."""
     if trainer.args.activation_checkpointing:
         options = dict(trainer.args.activation_checkpointing_kwargs or {})
         trainer.model.activation_checkpointing_enable(every_n_layers=options.get("every_n_layers", 1))
 
 
-def _optimizer(trainer: LabTrainer) -> torch.optim.Optimizer:
+def ready_optimizer(trainer: LabTrainer) -> torch.optim.Optimizer:
     """Return an optimiser of the run's kind that holds gradients and moments already, as all steps but the first do."""
     trained = [p for p in trainer.model.parameters() if p.requires_grad]
     kind, options = trainer.get_optimizer_cls_and_kwargs(trainer.args, trainer.model)

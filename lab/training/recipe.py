@@ -35,7 +35,7 @@ class Recipe:
         micro_batch: rows that go through the model at once; 0 where `micro_tokens` alone decides.
         micro_tokens: packed tokens that go through the model at once; 0 where `micro_batch` decides.
         kernels: "liger" or "torch": what norms, gated MLPs and rotary positions compute by while training.
-        fused_lora, fused_head, cuda_graph: "on" or "off", from `modeling.fast.choose`.
+        fused_lora, fused_head, cuda_graph, fused_block: "on" or "off", from `modeling.fast.choose`.
     """
 
     device: Choice
@@ -57,6 +57,7 @@ class Recipe:
     fused_lora: Choice
     fused_head: Choice
     cuda_graph: Choice
+    fused_block: Choice
 
     @property
     def load_attention(self) -> str:

@@ -77,10 +77,15 @@ def epoch_steps(lengths: Sequence[int], size: StepSize, seed: int, epoch: int) -
 def count_steps(lengths: Sequence[int], size: StepSize, seed: int, epochs: float) -> int:
     """Return the optimiser steps that `epochs` passes over the rows take; part of an epoch is rounded up to a step."""
     if not size.tokens:
-        return math.ceil(epochs * math.ceil(len(lengths) / size.examples))
+        return _rounded_up(epochs * math.ceil(len(lengths) / size.examples))
     whole = sum(len(epoch_steps(lengths, size, seed, epoch)) for epoch in range(int(epochs)))
     rest = epochs - int(epochs)
-    return whole + (math.ceil(rest * len(epoch_steps(lengths, size, seed, int(epochs)))) if rest else 0)
+    return whole + (_rounded_up(rest * len(epoch_steps(lengths, size, seed, int(epochs)))) if rest else 0)
+
+
+def _rounded_up(steps: float) -> int:
+    """Return the next whole number; 11.000000000000002, which is 1.1 x 10 in binary, is 11."""
+    return math.ceil(round(steps, 6))
 
 
 def pack(lengths: Sequence[int], capacity: int) -> list[list[int]]:

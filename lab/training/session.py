@@ -12,8 +12,13 @@ import torch
 import transformers
 
 from lab import atomic
+from lab.compare.tasks import metric_key
 from lab.data.prepare import Prepared, prepare
+from lab.errors import RunStateError
+from lab.evaluation.bertscore import prepare as prepare_scoring
 from lab.evaluation.run import Subject, evaluate
+from lab.evaluation.sets import QuestionSet, own_rows
+from lab.evaluation.tasks.prepare import prepare_tasks
 from lab.launching.devices import Device
 from lab.launching.spawn import COMMAND
 from lab.modeling.artifact import load_artifact
@@ -27,6 +32,7 @@ from lab.modeling.load import (
     trainable_count,
 )
 from lab.modeling.methods import cast_adapter, head_is_tied
+from lab.modeling.plain import as_plain
 from lab.modeling.prefix import can_share
 from lab.modeling.source import ModelSource, resolve_model
 from lab.profile.schema import Profile
@@ -35,6 +41,7 @@ from lab.runs.reader import read_json
 from lab.runs.writer import RunWriter
 from lab.training.environment import describe
 from lab.training.fit import base_reference, fit, trained_steps, training_done
+from lab.training.memory import let_go
 from lab.training.recipe import Recipe, decide, steps_in
 from lab.training.stages import Begun, begin
 from lab.training.stopping import StopWish
@@ -59,6 +66,7 @@ class Session:
     prepared: Prepared
     recipe: Recipe
     model: transformers.PreTrainedModel
+    tasks: list[QuestionSet]
 
     @classmethod
     def open(cls, run: RunPaths, owner: RunPaths, writer: RunWriter, profile: Profile, device: Device) -> Session:
@@ -72,9 +80,12 @@ class Session:
         writer.phase("starting", "preparing data")
         prepared = prepare(profile, tokenizer)
         atomic.write_json(run.data, prepared.report)
+        tasks = prepare_tasks(profile, prepared)
+        prepare_scoring(profile.evaluate, lambda line: writer.phase("starting", line))
         lengths = [len(row.input_ids) for row in prepared.train]
         config = load_config(source, trust_remote_code=profile.model.trust_remote_code)
-        recipe = kept_recipe(run) or decide(profile, hardware, lengths, sharable=can_share(config), config=config)
+        kept = kept_recipe(run, hardware)
+        recipe = kept or decide(profile, hardware, lengths, sharable=can_share(config), config=config)
         atomic.write_json(run.recipe, recipe.as_json())
         atomic.write_json(
             run.environment,
@@ -84,7 +95,7 @@ class Session:
         model = _load(profile, source, recipe)
         facts = {"trainable_parameters": 0} | writer.state.get("facts", {}) | {"parameters": parameter_count(model)}
         writer.update(device=hardware.label, model=source.label, facts=facts, now=True)
-        return cls(run, owner, writer, profile, hardware, source, tokenizer, prepared, recipe, model)
+        return cls(run, owner, writer, profile, hardware, source, tokenizer, prepared, recipe, model, tasks)
 
     def train(self, stop: StopWish) -> bool:
         """Train to the end of the profile; skipped where an earlier attempt got there. Returns False if stopped."""
@@ -101,32 +112,48 @@ class Session:
         if begun.projection is not None:
             self._fact("orthogonality", begun.projection.largest_cosine())
         if done and begun.beginning is not None:  # its base was changed: what is evaluated is what was saved
+            self.writer.phase("evaluating", "loading what was saved")
+            del begun, self.model  # two bases would not fit into every memory that one fits into
+            let_go(self.hardware.kind)
             self.model = load_artifact(_load(self.profile, self.source, self.recipe), self.run.adapter)
         return done
 
     def evaluate(self, stop: StopWish) -> bool:
-        """Answer and score the test rows. Returns False if stopped."""
-        if not self.prepared.test:
+        """Answer and score the test rows, then the tasks. Returns False if stopped."""
+        own = [own_rows(self.profile, self.prepared)] if self.prepared.test else []
+        sets = [*own, *self.tasks]
+        if not sets:
             return True
         self.writer.phase("evaluating", "first answers")
-        cast_adapter(self.model, torch_dtype(self.recipe.dtype.value))
-        subject = Subject(
+        subject = self._subject()
+        values: dict[str, float] = {}
+        for asked in sets:
+            done = evaluate(self.owner, asked, subject, lambda line: self.writer.update(detail=line), stop.asked)
+            if done is None:
+                return False
+            metrics = (read_json(done.metrics) or {}).get("metrics", {})
+            values |= {metric_key(asked.task, name): entry["value"] for name, entry in metrics.items()}
+            self.writer.summary(metrics=values)
+        return True
+
+    def _subject(self) -> Subject:
+        """Return the model as `evaluate.weights` asks for it."""
+        dtype, quantization = self.recipe.dtype.value, self.recipe.quantization.value
+        if self.profile.evaluate.weights == "merged-bf16":
+            self.writer.phase("evaluating", "merging into a plain bf16 model")
+            dtype, quantization = "bf16", "none"
+            self.model = as_plain(self.model, torch_dtype(dtype))
+        else:
+            cast_adapter(self.model, torch_dtype(dtype))
+        return Subject(
             self.model.eval(),
             self.tokenizer,
             self.hardware.kind,
-            self.recipe.dtype.value,
-            self.recipe.quantization.value,
+            dtype,
+            quantization,
             frozenset(self.prepared.stop_ids),
             self.recipe.shared_prefix.value,
         )
-        done = evaluate(
-            self.owner, self.profile, self.prepared, subject, lambda line: self.writer.update(detail=line), stop.asked
-        )
-        if done is None:
-            return False
-        metrics = (read_json(done.metrics) or {}).get("metrics", {})
-        self.writer.summary(metrics={name: entry["value"] for name, entry in metrics.items()})
-        return True
 
     def _note(self, begun: Begun) -> None:
         """Say what trains and what it stands on."""
@@ -156,10 +183,21 @@ def _load(profile: Profile, source: ModelSource, recipe: Recipe) -> transformers
     )
 
 
-def kept_recipe(run: RunPaths) -> Recipe | None:
-    """Return the recipe of an earlier attempt, so that a resume goes on as it began."""
+def kept_recipe(run: RunPaths, hardware: Hardware) -> Recipe | None:
+    """Return the recipe of an earlier attempt, so that a resume goes on as it began.
+
+    Raises:
+        RunStateError: it was made for the other kind of device.
+    """
     record = read_json(run.recipe)
-    return Recipe.from_json(record) if record else None
+    recipe = Recipe.from_json(record) if record else None
+    if recipe is not None and recipe.device.value != hardware.kind:
+        began, now = ("a GPU", "a CPU") if recipe.device.value == "cuda" else ("a CPU", "a GPU")
+        raise RunStateError(
+            f"{run.id} began on {began}, and this attempt was given {now}.",
+            f"Resume it on {began}, or start a new run: `lab train {run.profile}`.",
+        )
+    return recipe
 
 
 def quiet_libraries() -> None:

@@ -49,13 +49,14 @@ class Begun:
 
 
 class KeepOrthogonal(TrainerCallback):
-    """Projects the adapter once its weights are those of this attempt, and after each step of the optimiser."""
+    """Projects the adapter after each step of the optimiser.
+
+    `begin` projects a fresh one; a checkpoint holds one that was projected, and once more would round it anew: a resume
+    would not go on as it began.
+    """
 
     def __init__(self, projection: Projection) -> None:
         self.projection = projection
-
-    def on_train_begin(self, *_: Any, **__: Any) -> None:
-        self.projection.project()
 
     def on_optimizer_step(self, *_: Any, **__: Any) -> None:
         self.projection.project()

@@ -128,7 +128,8 @@ class LabTrainer(SFTTrainer):
                 # Under autocast PEFT's own cast of the adapter's input to fp32 is undone at once: gradients are
                 # bitwise the same without it, and no fp32 copy of every input is kept for the backward pass.
                 stack.enter_context(disable_input_dtype_casting(self.model))
-            whole = recipe.fused_lora.value == "on" and stack.enter_context(fused(self.model)).whole
+            blocks = recipe.fused_block.value == "on"
+            whole = recipe.fused_lora.value == "on" and stack.enter_context(fused(self.model, blocks=blocks)).whole
             if recipe.fused_head.value == "on":
                 stack.callback(self._end_fast)
                 self._fast = PackedStep(

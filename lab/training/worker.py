@@ -20,6 +20,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from lab.compare.cost import cost_of
+from lab.compare.entry import newest_evaluation
 from lab.errors import LabError
 from lab.launching.devices import Device, wait_for_device
 from lab.launching.earlier import wait_for_earlier
@@ -29,7 +30,7 @@ from lab.profile.schema import Profile
 from lab.profile.trackers import refuse_missing_trackers
 from lab.runs import lock
 from lab.runs.history import read_history
-from lab.runs.paths import RunPaths, evaluations
+from lab.runs.paths import RunPaths
 from lab.runs.reader import read_all, read_json
 from lab.runs.writer import RunWriter
 from lab.telemetry.kills import kill_counter
@@ -132,8 +133,8 @@ def _work_on(
 
 def _sum_up(run: RunPaths, writer: RunWriter) -> None:
     """Put the costs of all attempts into the state's summary."""
-    done = evaluations(run)
-    generation = (read_json(done[-1].metrics) or {}).get("cost") if done else None
+    done = newest_evaluation(run)
+    generation = (read_json(done.metrics) or {}).get("cost") if done else None
     facts = writer.state.get("facts", {})
     writer.summary(cost=cost_of(read_history(run), read_all(run.telemetry), facts, generation))
     writer.flush()

@@ -46,3 +46,14 @@ def app(home: Path) -> LabApp:
 def make_app(home: Path, *, readonly: bool = False, plain: bool = False) -> LabApp:
     """Return the console with a clock that stands still, which reads only when it is asked."""
     return LabApp(home, readonly=readonly, plain=plain, tick=0, clock=lambda: START + 3720)
+
+
+@pytest.fixture
+def profiles(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A working folder with one good and one broken profile beside the packed ones."""
+    work = tmp_path / "work"
+    (work / "profiles").mkdir(parents=True)
+    (work / "profiles" / "mine.toml").write_text('extends = "demo-lora"\n[method]\nrank = 4\n')
+    (work / "profiles" / "wrong.toml").write_text("[method]\nrnk = 4\n")
+    monkeypatch.chdir(work)
+    return work

@@ -41,3 +41,23 @@ def screen_text(pilot: Pilot[None]) -> str:
     screen = pilot.app.screen
     strips = screen._compositor.render_strips()
     return "\n".join(strip.text.rstrip() for strip in strips)
+
+
+async def type_text(pilot: Pilot[None], text: str) -> None:
+    """Type into the line that has the focus."""
+    for character in text:
+        await pilot.press({" ": "space"}.get(character, character))
+    await settle(pilot)
+
+
+async def wait_for(pilot: Pilot[None], condition: Callable[[], bool]) -> None:
+    """Wait until something is so that threads and children bring about."""
+    for _ in range(500):
+        if condition():
+            return
+        await pilot.pause(0.01)
+    raise AssertionError("it never came")
+
+
+def table_text(pilot: Pilot[None]) -> list[str]:
+    return screen_text(pilot).splitlines()

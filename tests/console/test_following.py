@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from lab.console.charts import View
 from lab.console.curves import RunCurves
 from lab.console.live import LiveReader
 from lab.console.meters import RunMeters
+from lab.console.request import View
 from lab.console.rows import row_of
 from lab.runs.history import read_history
 from lab.runs.paths import RunPaths

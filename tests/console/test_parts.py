@@ -115,3 +115,12 @@ def test_words_that_differ(text: str, reference: str, differing: list[str]) -> N
 
 def test_display_width_is_what_the_terminal_takes() -> None:
     assert display_width("日本") == 4
+
+
+def test_a_word_that_is_too_long_is_cut_between_what_readers_take_for_characters() -> None:
+    family, flag = "\U0001f468\u200d\U0001f469\u200d\U0001f467", "\U0001f1f3\U0001f1f4"
+    lines = wrap([((family + flag + "e\u0301") * 4, "")], 3)
+    pieces = ["".join(text for text, _ in line) for line in lines]
+    assert all(display_width(piece) <= 3 for piece in pieces)
+    assert "".join(pieces) == (family + flag + "e\u0301") * 4
+    assert all(not piece.startswith(("\u200d", "\u0301")) and not piece.endswith("\u200d") for piece in pieces)

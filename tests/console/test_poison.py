@@ -13,6 +13,7 @@ import pytest
 from lab import atomic
 from lab.console.app import LabApp
 from lab.console.keys import KEYS, PAGES
+from lab.console.screens.chat import ChatPage
 from lab.runs.labels import Labels
 from tests.console.conftest import make_app
 from tests.console.driving import press, settle
@@ -144,3 +145,19 @@ def test_nothing_of_it_reaches_a_real_terminal(poisoned: Path) -> None:
         assert sign not in output, sign
     unknown = set(re.findall(rb"\x1b(?![\[\]>=()7-8P\\c])", output))
     assert not unknown
+
+
+async def test_the_history_of_a_chat_is_shown_as_text(app: LabApp) -> None:
+    async with app.run_test(size=(80, 24)) as pilot:
+        await settle(pilot)
+        await press(pilot, "7")
+        page = app.screen
+        assert isinstance(page, ChatPage)
+        assert page.row is not None
+        conversation = page._begin(page.row)
+        for who in ("user", "tuned", POISON):
+            conversation.add(who, POISON, tokens=POISON, finish=POISON)
+        page._show()
+        await settle(pilot)
+        check_clean(app)
+        assert any("[@click=app.leave]B[/x]" in s.text for s in app.screen._compositor.render_strips())

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 
+from lab import home as places
 from lab.console.app import LabApp
 from lab.console.system import GpuView, Process, System
 from lab.telemetry.gpu import GpuSample
@@ -60,8 +62,15 @@ Compare = Callable[..., bool]
 
 
 @pytest.fixture(autouse=True)
-def _one_machine(app: LabApp) -> None:
-    """The System page shows a machine that always looks the same."""
+def _one_machine(app: LabApp, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The System page shows a machine that always looks the same, and the Profiles page those of the demo alone."""
+    packed = places.packed_profiles()
+    for path in packed.rglob("demo*.toml"):
+        copy = tmp_path / "packed" / path.relative_to(packed)
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(path, copy)
+    monkeypatch.setattr(places, "packed_profiles", lambda: tmp_path / "packed")
+    monkeypatch.chdir(tmp_path)
     app._feed.__dict__["_system"] = SimpleNamespace(read=lambda rows: MACHINE)
 
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import http.client
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -107,6 +109,18 @@ def test_the_command_asks_prints_and_keeps(run: RunPaths) -> None:
     assert kept.messages("base")[-1] == {"role": "assistant", "content": answer["answers"][1]["text"]}
 
 
+def test_relative_names_begin_where_the_run_did(run: RunPaths, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    place, copy = run.folder.parents[2], RunPaths(tmp_path / run.id)
+    shutil.copytree(run.folder, copy.folder)
+    text = copy.profile.read_text()
+    assert f"{place}/model" in text
+    copy.profile.write_text(text.replace(f"{place}/", ""))
+    copy.origin.write_text(json.dumps({**json.loads(copy.origin.read_text()), "folder": str(place)}))
+    monkeypatch.chdir(tmp_path)
+    with ChatProcess(chat_arguments(Path(run.id), device="cpu")) as process:
+        assert process.wait_ready().voices == ("tuned", "base")
+
+
 class Api:
     """A client of the served API."""
 
@@ -140,8 +154,8 @@ def api(run: RunPaths) -> Iterator[Api]:
             said += line
         yield Api(found.group(1))
     finally:
-        os.killpg(server.pid, signal.SIGINT)
-        server.communicate(timeout=60)
+        server.kill()  # the child that holds the model must not outlive it, whatever ended it
+        server.communicate(timeout=60)  # ends when nobody holds stderr any more
 
 
 def test_models_are_listed(api: Api, run: RunPaths) -> None:
@@ -180,6 +194,20 @@ def test_refusals(api: Api, path: str, body: dict[str, Any] | None, more: dict[s
     told, answer = api.call(path, body, **more)
     assert told == status
     assert json.loads(answer)["error"]["message"].endswith(".")
+
+
+@pytest.mark.parametrize("length", ["-5", "many", "²"])
+def test_a_length_that_is_none_is_answered_at_once(api: Api, length: str) -> None:
+    host, _, port = api.base.removeprefix("http://").removesuffix("/v1").partition(":")
+    client = http.client.HTTPConnection(host, int(port), timeout=60)
+    try:
+        client.putrequest("POST", "/v1/chat/completions")
+        client.putheader("Authorization", f"Bearer {TOKEN}")
+        client.putheader("Content-Length", length.encode("latin-1"))
+        client.endheaders()
+        assert client.getresponse().status == 400
+    finally:
+        client.close()
 
 
 def test_openais_own_client_is_served(api: Api, run: RunPaths) -> None:

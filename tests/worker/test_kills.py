@@ -1,6 +1,6 @@
 """`kill -9` at random moments of the front, of the worker, of both: nothing told is lost, and the run ends well.
 
-`LAB_TEST_KILLS` says how often (6 unless told). The moments are drawn with a fixed seed; the pace of the machine varies.
+`LAB_TEST_KILLS` says how often (6 unless told). The moments come from a fixed seed; the pace of the machine varies.
 """
 
 from __future__ import annotations

@@ -57,7 +57,7 @@ def help_parts(page: str, width: int = 78) -> list[Part]:
         (f"{page.title()}\n", "bold $primary"),
         *_lines(own, width),
         ("\nEverywhere\n", "bold $primary"),
-        *_line("1-6", f"Go to a page: {names}.", width),
+        *_line(f"1-{len(PAGES)}", f"Go to a page: {names}.", width),
         *_lines(general, width),
         ("\n" + textwrap.fill(LEAVING, max(width, 20)), "$quiet"),
     ]

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from textual import events
+from textual import events, on
 from textual.app import ComposeResult
 from textual.containers import Grid
 
-from lab.console.charts import MIN_SHARE, SMOOTHINGS, Chart, View
+from lab.console.charts import MIN_SHARE, SMOOTHINGS, Chart
 from lab.console.feed import Snapshot, chosen
 from lab.console.keys import bindings
 from lab.console.live import Live
 from lab.console.liveparts import all_notes, facts, identity, note_lines, progress_line
+from lab.console.request import View
 from lab.console.rows import RunRow
 from lab.console.screens.runkeys import RunKeys
 from lab.console.screens.textpanel import TextPanel
-from lab.console.widgets.chart import ChartView
+from lab.console.widgets.chart import HEADING, ChartView
 from lab.console.widgets.parts import Facts, Line, Part
 
 CHARTS = ("loss", "power", "grad_norm", "lr", "memory")
@@ -29,7 +30,6 @@ EMPTY: tuple[list[Part], ...] = (
 class LivePage(RunKeys):
     NAME = "live"
     BINDINGS = bindings("live")
-    CSS_PATH = "live.tcss"
 
     def body(self) -> ComposeResult:
         yield Line("identity")
@@ -73,8 +73,9 @@ class LivePage(RunKeys):
         self.query_one("#identity", Line).put(*identity(live, self.looks))
         self.query_one("#progress", Line).put(*progress_line(live, width, self.looks))
         self.query_one(Facts).put(facts(live, self.view))
-        for chart in live.charts:
-            self._chart(chart.name).put(chart)
+        if live.sizes and live.sizes == self.lab.request.chart_sizes:  # else they are being drawn
+            for chart in live.charts:
+                self._chart(chart.name).put(chart)
         lines = note_lines(live, self._note_count())
         for index, line in enumerate(lines):
             self.query_one(f"#note-{index}", Line).put(*line)
@@ -84,6 +85,17 @@ class LivePage(RunKeys):
 
     def _chart(self, name: str) -> ChartView:
         return self.query_one(f"#chart-{name.replace('_', '-')}", ChartView)
+
+    @on(ChartView.Resized)
+    def _measure(self) -> None:
+        """Have the charts drawn, away from the screen, for the room that they have."""
+        sizes = tuple(
+            (str(chart.name), chart.size.width, chart.size.height - HEADING)
+            for chart in self.query(ChartView)
+            if chart.size.height > HEADING
+        )
+        if sizes != self.lab.request.chart_sizes:
+            self.lab.want(chart_sizes=sizes)
 
     def on_resize(self, event: events.Resize) -> None:
         self.lab.change_view(columns=max(event.size.width, 20))
@@ -131,6 +143,13 @@ class LivePage(RunKeys):
         live = self.lab.snapshot.live
         if live is not None:
             self.app.push_screen(TextPanel(all_notes(live)))
+
+    def action_why(self) -> None:
+        from lab.console.why import why_parts
+
+        if self.row is not None:
+            width = max(min(self.size.width * 96 // 100, 100) - 7, 30)
+            self.app.push_screen(TextPanel(why_parts(self.row.run, self.row.title, width)))
 
     def action_chart(self) -> None:
         names = [chart.name for chart in self.query(ChartView)]

@@ -1,4 +1,4 @@
-"""What the six pages have in common: tabs above, keys below, and a way to be shown a snapshot."""
+"""What the pages have in common: tabs above, keys below, and a way to be shown a snapshot."""
 
 from __future__ import annotations
 

@@ -25,7 +25,6 @@ from lab.text import plural
 class ProfilesPage(ListPage):
     NAME = "profiles"
     BINDINGS = bindings("profiles")
-    CSS_PATH = "profiles.tcss"
 
     def __init__(self) -> None:
         super().__init__()

@@ -47,7 +47,6 @@ EMPTY: tuple[Part, ...] = (
 class ResultsPage(ListPage):
     NAME = "results"
     BINDINGS = bindings("results")
-    CSS_PATH = "results.tcss"
 
     def __init__(self) -> None:
         super().__init__()
@@ -134,8 +133,9 @@ class ResultsPage(ListPage):
         self.show(self.lab.snapshot)
 
     def _folder(self) -> Path | None:
+        """Return the folder of the run under the cursor; an exported artefact belongs to its run."""
         folders = dict(self.results.folders) if self.results is not None else {}
-        return folders.get(str(self.table.key))
+        return folders.get(str(self.table.key).partition("/")[0])
 
     @on(Table.Opened)
     def _opened(self) -> None:
@@ -186,6 +186,9 @@ class ResultsPage(ListPage):
 
     def action_unmark(self) -> None:
         self.lab.want(marked=())
+
+    def action_study(self) -> None:
+        self.lab.next_study()
 
     def action_smooth(self) -> None:
         smoothing = self.lab.request.view.smoothing

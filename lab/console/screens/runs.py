@@ -27,7 +27,6 @@ DETAILS = ("run-title", "run-what", "run-detail", "run-hint")
 class RunsPage(ListPage, RunKeys):
     NAME = "runs"
     BINDINGS = bindings("runs")
-    CSS_PATH = "runs.tcss"
 
     def __init__(self) -> None:
         super().__init__()
@@ -148,6 +147,8 @@ class RunsPage(ListPage, RunKeys):
             self.lab.act(partial(acts.archive, self.row.folder))
 
     def action_delete(self) -> None:
+        from lab.console import acts
+
         row = self.row
         if row is None:
             return
@@ -155,6 +156,7 @@ class RunsPage(ListPage, RunKeys):
             self.lab.say(f"{row.title} is {row.state}: stop it first.")
             return
         lines = ["Its weights, curves, answers and log go with it. This cannot be taken back."]
+        lines = [*acts.lost_by_deleting(row.folder), *lines]
         panel = ConfirmPanel(f"Delete {row.id}?", lines, [Choice("y", "delete it", "yes")])
         self.app.push_screen(panel, partial(self._deleted, row))
 

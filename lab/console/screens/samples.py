@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING
 from textual import on
 from textual.app import ComposeResult
 
-from lab.console.answers import SORTS, Answers, SampleAsk
+from lab.console.answers import SORTS, Answers
 from lab.console.feed import Snapshot
 from lab.console.keys import bindings
+from lab.console.request import SampleAsk
 from lab.console.sampleparts import SampleView, as_text, sample_lines
 from lab.console.screens.page import Page
+from lab.console.screens.rating import RatingPanel
 from lab.console.widgets.lines import Lines
 from lab.console.widgets.parts import Line, Part
 from lab.console.widgets.search import Search
@@ -32,7 +34,6 @@ EMPTY: list[list[Part]] = [
 class SamplesPage(Page):
     NAME = "samples"
     BINDINGS = bindings("samples")
-    CSS_PATH = "samples.tcss"
 
     def __init__(self) -> None:
         super().__init__()
@@ -123,6 +124,10 @@ class SamplesPage(Page):
         following = SORTS[(SORTS.index(self.ask.sort) + 1) % len(SORTS)]
         self.lab.want(samples=replace(self.ask, sort=following))
 
+    def action_study(self) -> None:
+        self._at = 0
+        self.lab.next_study()
+
     def action_find(self) -> None:
         self.query_one(Search).open()
 
@@ -140,6 +145,18 @@ class SamplesPage(Page):
     def action_whole(self) -> None:
         self._view = replace(self._view, whole=not self._view.whole)
         self._again()
+
+    def action_rate(self) -> None:
+        """Judge the two marked runs; where no run is marked, two runs that are compared here will do."""
+        answers = self.answers
+        rows = [
+            row for run, _ in (answers.labels if answers else ()) for row in self.lab.snapshot.runs if row.id == run
+        ]
+        if answers is None or len(rows) != 2:
+            self.lab.say("Two runs are rated: mark them on page 2 with space.")
+            return
+        names = dict(answers.labels)
+        self.app.push_screen(RatingPanel((rows[0].folder, rows[1].folder), names))
 
     def action_copy(self) -> None:
         if self.answers is not None and self.sample is not None:

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import groupby
 
 from textual.content import Content
+from textual.message import Message
 from textual.widget import Widget
 
 from lab.console.charts import Chart
 from lab.console.plot import ASCII, UNICODE, Cell, draw
 from lab.console.widgets.parts import Part, fit, width_of
 
+HEADING = 1
+"""Lines above the drawing."""
 STYLES = {
     "blank": "",
     "label": "$quiet",
@@ -27,10 +31,16 @@ class ChartView(Widget):
 
     DEFAULT_CSS = "ChartView { height: 1fr; width: 1fr; }"
 
+    class Resized(Message):
+        """There is more room for the chart, or less."""
+
     def __init__(self, name: str, *, plain: bool = False) -> None:
         super().__init__(id=f"chart-{name.replace('_', '-')}", name=name)
         self.chart = Chart(name, name.replace("_", " "))
         self._glyphs = ASCII if plain else UNICODE
+
+    def on_resize(self) -> None:
+        self.post_message(self.Resized())
 
     def put(self, chart: Chart) -> None:
         """Show `chart`; nothing is painted if it is shown already."""
@@ -41,7 +51,7 @@ class ChartView(Widget):
     def render(self) -> Content:
         width, height = self.size
         head = heading(self.chart, width, self._glyphs.floor)
-        rows = draw(self.chart, width, height - 1, self._glyphs) if height > 1 else []
+        rows = draw(self.chart, width, height - HEADING, self._glyphs) if height > HEADING else []
         return Content("\n").join([Content.assemble(*head), *(Content.assemble(*runs(row)) for row in rows)])
 
 
@@ -57,6 +67,6 @@ def heading(chart: Chart, width: int, rule: str) -> list[Part]:
     return [*parts, (" ", ""), (rule * left, "$rule")] if left > 0 else fit(parts, (), width)
 
 
-def runs(row: list[Cell]) -> list[Part]:
+def runs(row: Sequence[Cell]) -> list[Part]:
     """Return a row of cells as parts: neighbours of one role together."""
     return [("".join(c for c, _ in cells), STYLES[role]) for role, cells in groupby(row, key=lambda cell: cell[1])]

@@ -63,18 +63,25 @@ class Tabs(Links):
 
 def tab_links(page: str, brand: Part, right: tuple[Part, ...], width: int) -> list[Link]:
     """Return the tabs' line: the right end gives way first, then the brand, then the names of the pages."""
-    tabs: list[Link] = []
-    short = width < 56
-    for number, name in enumerate(PAGES, 1):
-        here = name == page
-        text = str(number) if short and not here else f"{number} {name.title()}"
-        style = "bold $primary" if here else "$quiet"
-        tabs += [(text, style, f"app.page('{name}')"), ("  ", "", "")]
+    tabs = _tabs(page, short=False)
+    if length(tabs) > width:
+        tabs = _tabs(page, short=True)
     first: list[Link] = [(*brand, ""), ("   ", "", "")]
     if width >= length(first) + length(tabs):
         tabs = first + tabs
     gap = width - length(tabs) - width_of(right)
     return [*tabs, (" " * gap, "", ""), *((text, style, "") for text, style in right)] if gap >= 0 else tabs
+
+
+def _tabs(page: str, *, short: bool) -> list[Link]:
+    """Return the pages' names; only the one that is shown has more than a number where it is to be `short`."""
+    tabs: list[Link] = []
+    for number, name in enumerate(PAGES, 1):
+        here = name == page
+        text = str(number) if short and not here else f"{number} {name.title()}"
+        tabs += [("  ", "", "")] if tabs else []
+        tabs.append((text, "bold $primary" if here else "$quiet", f"app.page('{name}')"))
+    return tabs
 
 
 def length(links: list[Link]) -> int:
@@ -101,7 +108,7 @@ def key_links(page: str, width: int, *, readonly: bool) -> list[Link]:
     for key in always:
         part = _links(key.shown.split()[0], key.label, key.action)
         tail += part if length(tail) + length(part) <= width + 2 else []
-    line: list[Link] = _links("1-6", "pages", "") if width >= 100 else []
+    line: list[Link] = _links(f"1-{len(PAGES)}", "pages", "") if width >= 100 and page in PAGES else []
     for key in own:
         part = _links(key.shown.split()[0], key.label, key.action)
         if length(line) + length(part) + length(tail) <= width:

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator, Sequence
 
 from lab.console.widgets.parts import Part, width_of
-from lab.text import display_width
+from lab.text import display_width, graphemes
 
 _PIECES = re.compile(r"\n|[^\S\n]+|\S+")
 
@@ -59,7 +59,7 @@ def _chunks(text: str, room: int, width: int) -> list[str]:
         return [text]
     chunks: list[str] = []
     current, used, limit = "", 0, room if room > 0 else width
-    for character in text:
+    for character in graphemes(text):
         step = display_width(character)
         if used + step > limit:
             chunks.append(current)

@@ -10,10 +10,12 @@ from lab.modeling.fast.varlen import kernel_obstacle, packing_obstacle
 from lab.modeling.hardware import Hardware
 from lab.profile.schema import Profile
 
-FAST = ("fused_lora", "fused_head", "cuda_graph")
+FAST = ("fused_lora", "fused_head", "cuda_graph", "fused_block")
 WITHOUT = "LAB_WITHOUT"
 """Names of `FAST`, with commas between them, that are not to be used."""
 FAMILIES = ("llama", "mistral", "qwen2", "qwen3", "gemma", "gemma2", "gemma3_text", "smollm3")
+BLOCK_FAMILIES = ("llama", "mistral", "qwen2")
+"""Their blocks norm, attend, add, norm, multiply, add, and do nothing else."""
 GRAPH_TOKENS = 8192
 """Steps up to about this size spend longer on launching kernels than on running them."""
 USUAL_ROW = 256
@@ -37,6 +39,11 @@ def fast_choices(profile: Profile, hardware: Hardware, config: Any) -> dict[str,
         ),
         "cuda_graph": _choice(
             "cuda_graph", graph, "launching the kernels of so small a step takes longer than they do"
+        ),
+        "fused_block": _choice(
+            "fused_block",
+            lora or _block_obstacle(profile, hardware, config),
+            "norms are made again instead of kept, and sums ride along with products",
         ),
     }
 
@@ -74,8 +81,15 @@ def _lora_obstacle(profile: Profile, config: Any) -> str:
 
 
 def _head_obstacle(profile: Profile, hardware: Hardware, config: Any) -> str:
-    if profile.method.head:
-        return "the head trains"
+    return "the head trains" if profile.method.head else _packed_obstacle(profile, hardware, config)
+
+
+def _block_obstacle(profile: Profile, hardware: Hardware, config: Any) -> str:
+    family = config.get_text_config().model_type
+    return _packed_obstacle(profile, hardware, config) if family in BLOCK_FAMILIES else f"not made for {family}"
+
+
+def _packed_obstacle(profile: Profile, hardware: Hardware, config: Any) -> str:
     if profile.model.attention not in ("auto", "varlen") or "varlen" not in hardware.kernels:
         return "rows are not packed"
     return packing_obstacle(config) or kernel_obstacle(config, "bf16")

@@ -3,8 +3,8 @@
 A graph replays the very kernels of one shape on the very same memory. So batches should have few shapes
 (`modeling.fast.step` sees to it), inputs are copied to where the graph reads them, and gradients are added where it
 leaves them. The first batch of a shape runs as usual, which warms up what must not happen in a capture (compilation,
-loading of kernels, workspaces); then its shape is captured, and replayed from then on. Without CUDA the same happens
-without a graph.
+loading of kernels, workspaces). With the second its shape is captured, and replayed from then on: a capture takes as
+long as some steps, and shapes that come once are not worth it. Without CUDA the same happens without a graph.
 """
 
 from __future__ import annotations
@@ -55,17 +55,18 @@ class GraphedStep:
         self.capture = capture or (_Capture() if self.parameters[0].is_cuda else _keep)
         self.flat, self.gradients = _zeros_like(self.parameters)
         self.shapes: dict[tuple[Any, ...], _Shape] = {}
+        self.seen: set[tuple[Any, ...]] = set()
 
     def __call__(self, inputs: Inputs) -> Tensor:
         """Return the loss, detached, and leave the gradients in `.grad`."""
         self._begin()
         key = _key(inputs)
         shape = self.shapes.get(key)
+        if shape is None and (key not in self.seen or len(self.shapes) == MOST_GRAPHS):
+            self.seen.add(key)
+            return self._run(inputs)
         if shape is None:
-            loss = self._run(inputs)
-            if len(self.shapes) < MOST_GRAPHS:
-                self.shapes[key] = self._captured(inputs)
-            return loss
+            shape = self.shapes[key] = self._captured(inputs)
         for name, value in shape.inputs.items():
             if isinstance(value, Tensor):
                 value.copy_(inputs[name], non_blocking=True)

@@ -7,6 +7,7 @@ multiplied back. Neither logits nor their softmax outlive that, and nothing is c
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,10 +15,9 @@ import torch
 from torch import Tensor, nn
 
 from lab.modeling.fast.kernels import softmax_gradient_
+from lab.series.memory import tile_bytes
 
-LOGIT_BYTES = 256 * 2**20
-"""Memory for the logits that exist at once."""
-ROWS_STEP = 256
+ROWS_STEP = 128
 
 
 @dataclass(frozen=True)
@@ -72,17 +72,23 @@ def head_loss(causal: Any, rows: Tensor, targets: Tensor, items: int | Tensor) -
     return loss
 
 
-def rows_at_once(form: HeadForm, budget: int = LOGIT_BYTES) -> int:
-    """Return how many rows of logits fit in `budget` bytes."""
-    rows = budget // (form.weight.shape[0] * form.weight.element_size())
-    return max(ROWS_STEP, rows // ROWS_STEP * ROWS_STEP)
+def rows_at_once(form: HeadForm, rows: int, budget: int = 0) -> int:
+    """Return how many of `rows` have logits at once: parts of like size, each within `budget` bytes.
+
+    Args:
+        budget: 0 takes what `series.memory` reckons with.
+    """
+    row = form.weight.shape[0] * form.weight.element_size()
+    most = max(ROWS_STEP, (budget or tile_bytes(rows)) // row // ROWS_STEP * ROWS_STEP)
+    even = math.ceil(rows / max(1, math.ceil(rows / most)))
+    return max(ROWS_STEP, math.ceil(even / ROWS_STEP) * ROWS_STEP)
 
 
 class _HeadLoss(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, hidden: Tensor, targets: Tensor, scale: Tensor, form: HeadForm) -> Tensor:
         gradient, losses = torch.empty_like(hidden), []
-        step = rows_at_once(form)
+        step = rows_at_once(form, len(hidden))
         with torch.autocast(hidden.device.type, enabled=False):
             weight = form.weight.to(hidden.dtype)
             for start in range(0, len(hidden), step):

@@ -7,21 +7,25 @@ are. Calls with a cache go to the model's own code.
 from __future__ import annotations
 
 import contextlib
-import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import pairwise
 from typing import Any
 
 from torch import Tensor, nn
 
-from lab.modeling.fast.flash import flash
+from lab.modeling.fast.attend import joined_attention, rotation_of
+from lab.modeling.fast.blocks import Block, Norm, run_block
 from lab.modeling.fast.kernels import rms_norm
-from lab.modeling.fast.lora import Group, Part, Rotation, gated_mlp, linear_obstacle, project
-from lab.modeling.fast.varlen import NAME as VARLEN
+from lab.modeling.fast.lora import Group, Part, gated_mlp, linear_obstacle, project
 
 ROTATED = ("LlamaAttention", "MistralAttention", "Qwen2Attention")
 """Attention that rotates whole heads straight after the projections, and does nothing else to them."""
+OF_BLOCKS = ("attention_mask", "past_key_values", "use_cache", "position_embeddings")
+"""What blocks are told and do not hand on to attention as it is."""
+BLOCKS = ("LlamaDecoderLayer", "MistralDecoderLayer", "Qwen2DecoderLayer")
+"""Blocks that norm before attention and before the MLP, and add both to what came in; their attention is `ROTATED`."""
 GATED = (
     "LlamaMLP",
     "MistralMLP",
@@ -56,6 +60,7 @@ class Installed:
     Attributes:
         norms, attentions, mlps: modules that were replaced whole.
         single: projections fused by themselves.
+        blocks: decoder blocks that were replaced whole.
         left: why some projections were left as they were -> how many.
     """
 
@@ -63,9 +68,11 @@ class Installed:
     attentions: int = 0
     mlps: int = 0
     single: int = 0
+    blocks: int = 0
     left: dict[str, int] = field(default_factory=dict)
     _undo: list[tuple[nn.Module, Forward | None]] = field(default_factory=list)
     _groups: list[Group] = field(default_factory=list)
+    _of: dict[int, list[Group]] = field(default_factory=dict)
 
     @property
     def whole(self) -> bool:
@@ -80,6 +87,13 @@ class Installed:
         self._groups.append(Group([Part.read(module) for module in modules]))
         return self._groups[-1]
 
+    def own(self, module: nn.Module, groups: list[Group]) -> None:
+        """Remember that `module` computes by `groups`."""
+        self._of[id(module)] = groups
+
+    def groups_of(self, module: Any) -> list[Group]:
+        return self._of.get(id(module), [])
+
     def undo(self) -> None:
         """Put everything back."""
         for module, forward in reversed(self._undo):
@@ -91,8 +105,11 @@ class Installed:
 
 
 @contextlib.contextmanager
-def fused(model: nn.Module, *, norms: bool = True) -> Iterator[Installed]:
+def fused(model: nn.Module, *, norms: bool = True, blocks: bool = False) -> Iterator[Installed]:
     """Let `model`, with PEFT's adapters in it, compute by fused projections, and by one kernel a norm.
+
+    Args:
+        blocks: fuse whole blocks of packed rows too, where all in them was fused.
 
     Raises nothing where a piece cannot serve: `Installed.left` says what stayed.
     """
@@ -101,6 +118,8 @@ def fused(model: nn.Module, *, norms: bool = True) -> Iterator[Installed]:
         if norms:
             _install_norms(model, installed)
         _install_projections(model, installed)
+        if blocks:
+            _install_blocks(model, installed)
         yield installed
     finally:
         installed.undo()
@@ -115,8 +134,12 @@ def _install_norms(model: nn.Module, installed: Installed) -> None:
 
 
 def _norm_forward(module: Any, one_more: bool) -> Forward:
-    eps = float(module.variance_epsilon if hasattr(module, "variance_epsilon") else module.eps)
+    eps = _epsilon(module)
     return lambda x: rms_norm(x, module.weight, eps, one_more=one_more)
+
+
+def _epsilon(module: Any) -> float:
+    return float(module.variance_epsilon if hasattr(module, "variance_epsilon") else module.eps)
 
 
 def _install_projections(model: nn.Module, installed: Installed) -> None:
@@ -133,7 +156,9 @@ def _install_projections(model: nn.Module, installed: Installed) -> None:
         if obstacle := linear_obstacle(module):
             installed.left[obstacle] = installed.left.get(obstacle, 0) + 1
         else:
-            installed.replace(module, _single_forward(installed.group([module])))
+            group = installed.group([module])
+            installed.own(module, [group])
+            installed.replace(module, _single_forward(group))
             installed.single += 1
 
 
@@ -148,6 +173,7 @@ def _install_attention(module: Any, installed: Installed) -> list[nn.Module]:
         return []
     group = installed.group(linears)
     if type(module).__name__ in ROTATED:
+        installed.own(module, [group])
         installed.replace(module, _attention_forward(module, group))
     else:
         shared = _Shared(group)
@@ -168,12 +194,9 @@ def _can_share(linears: list[Any]) -> bool:
 
 def _attention_forward(module: Any, group: Group) -> Forward:
     """Return an attention's forward pass whose heads are rotated where they stand."""
-    from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
-
     original = module.forward
-    eager = vars(sys.modules[type(module).__module__])["eager_attention_forward"]
-    sizes = [output.stop - output.start for output in group.outputs]
-    windowed = _window_options(module)
+    sizes = _sizes(group)
+    attend = joined_attention(module, sizes)
 
     def forward(
         hidden_states: Tensor,
@@ -185,42 +208,58 @@ def _attention_forward(module: Any, group: Group) -> Forward:
         cos, sin = position_embeddings
         if past_key_values is not None or cos.shape[-1] != module.head_dim:
             return original(hidden_states, position_embeddings, attention_mask, past_key_values, **kwargs)
-        shape = hidden_states.shape[:-1]
-        rotation = _rotation(cos, sin, shape, (sizes[0] + sizes[1]) // module.head_dim)
-        heads = project(hidden_states, group, rotation).split(sizes, dim=-1)
-        query, key, value = (part.view(*shape, -1, module.head_dim).transpose(1, 2) for part in heads)
-        if hidden_states.is_cuda and module.config._attn_implementation == VARLEN:
-            return module.o_proj(_flash(module, query, key, value, kwargs, windowed).reshape(*shape, -1)), None
-        attend = ALL_ATTENTION_FUNCTIONS.get_interface(module.config._attn_implementation, eager)
-        dropout = module.attention_dropout if module.training else 0.0
-        options = {"dropout": dropout, "scaling": module.scaling, **windowed, **kwargs}
-        attended, weights = attend(module, query, key, value, attention_mask, **options)
-        return module.o_proj(attended.reshape(*shape, -1).contiguous()), weights
+        rotation = rotation_of(cos, sin, hidden_states.shape[:-1], (sizes[0] + sizes[1]) // module.head_dim)
+        attended, weights = attend(project(hidden_states, group, rotation), attention_mask, kwargs)
+        return module.o_proj(attended), weights
 
     return forward
 
 
-def _flash(
-    module: Any, query: Tensor, key: Tensor, value: Tensor, ends: dict[str, Any], windowed: dict[str, Any]
-) -> Tensor:
-    """Attend inside the documents of a packed batch; heads come as (1, heads, tokens, width)."""
-    q, k, v = (part[0].transpose(0, 1) for part in (query, key, value))
-    window = windowed.get("sliding_window")
-    return flash(q, k, v, ends["cu_seq_lens_q"], ends["max_length_q"], module.scaling, window)
+def _sizes(group: Group) -> list[int]:
+    return [output.stop - output.start for output in group.outputs]
 
 
-def _rotation(cos: Tensor, sin: Tensor, shape: Any, heads: int) -> Rotation:
-    """Return the rotation of each token of a batch of `shape`; positions may be the same for all its rows."""
-    cos, sin = (side.expand(*shape, -1).reshape(-1, side.shape[-1]) for side in (cos, sin))
-    return Rotation(cos, sin, heads)
+def _install_blocks(model: nn.Module, installed: Installed) -> None:
+    """Fuse the decoder blocks all of whose projections and norms are fused already."""
+    for layer in model.modules():
+        if type(layer).__name__ in BLOCKS and (block := _block(layer, installed)) is not None:
+            installed.replace(layer, _block_forward(layer, block))
+            installed.blocks += 1
 
 
-def _window_options(module: Any) -> dict[str, Any]:
-    """Return what the families hand to attention about its window (Llama hands nothing)."""
-    kind = type(module).__name__
-    if kind == "MistralAttention":
-        return {"sliding_window": getattr(module.config, "sliding_window", None)}
-    return {"sliding_window": module.sliding_window} if kind == "Qwen2Attention" else {}
+def _block(layer: Any, installed: Installed) -> Block | None:
+    attention, mlp = layer.self_attn, layer.mlp
+    groups = [group for part in (attention, attention.o_proj, mlp) for group in installed.groups_of(part)]
+    norms = [layer.input_layernorm, layer.post_attention_layernorm]
+    frozen = all(type(norm).__name__ in NORMS and not norm.weight.requires_grad for norm in norms)
+    if type(attention).__name__ not in ROTATED or len(groups) != 4 or not frozen:
+        return None
+    heads, out, pair, down = groups
+    before, between = (Norm(norm.weight, _epsilon(norm), NORMS[type(norm).__name__]) for norm in norms)
+    attend, gelu = joined_attention(attention, _sizes(heads)), ACTIVATIONS[type(mlp.act_fn).__name__]
+    return Block(before, heads, lambda x, ends: attend(x, None, ends)[0], out, between, pair, down, gelu)
+
+
+def _block_forward(layer: Any, block: Block) -> Forward:
+    """Return a block's forward pass; what is not packed goes to the family's own, whose parts are fused."""
+    original, width = layer.forward, layer.self_attn.head_dim
+    sizes = _sizes(block.heads)
+
+    def forward(hidden_states: Tensor, *args: Any, **kwargs: Any) -> Tensor:
+        turned = kwargs.get("position_embeddings")
+        packed = not args and kwargs.get("cu_seq_lens_q") is not None and kwargs.get("past_key_values") is None
+        dense = kwargs.get("attention_mask") is not None or hidden_states.dtype != block.heads.dtype
+        if not packed or dense or turned is None or turned[0].shape[-1] != width:
+            return original(hidden_states, *args, **kwargs)
+        cos, sin = turned
+        rotation = rotation_of(cos, sin, hidden_states.shape[:-1], (sizes[0] + sizes[1]) // width)
+        ends = {name: value for name, value in kwargs.items() if name not in OF_BLOCKS}
+        run = partial(run_block, block=block, rotation=rotation, ends=ends)
+        if layer.gradient_checkpointing and layer.training:  # the family's own forward pass would see to it
+            return layer._gradient_checkpointing_func(run, hidden_states)
+        return run(hidden_states)
+
+    return forward
 
 
 class _Shared:
@@ -228,7 +267,7 @@ class _Shared:
 
     def __init__(self, group: Group) -> None:
         self.group = group
-        self.sizes = [output.stop - output.start for output in group.outputs]
+        self.sizes = _sizes(group)
         self.x: Tensor | None = None
         self.parts: dict[int, Tensor] = {}
 
@@ -254,6 +293,7 @@ def _install_mlp(module: Any, installed: Installed) -> list[nn.Module]:
     if any(a.low.shape != b.low.shape for a, b in pairwise(Part.read(linear) for linear in linears[:2])):
         return []
     pair, down = installed.group(linears[:2]), installed.group(linears[2:])
+    installed.own(module, [pair, down])
     installed.replace(module, lambda x: gated_mlp(x, pair, down, gelu=gelu))
     installed.mlps += 1
     return linears

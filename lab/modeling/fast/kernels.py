@@ -68,6 +68,39 @@ def rms_norm(x: Tensor, weight: Tensor, eps: float, *, one_more: bool) -> Tensor
     return (values * (1.0 + weight.float())).to(x.dtype) if one_more else weight * values.to(x.dtype)
 
 
+def norm_rows(rows: Tensor, weight: Tensor, eps: float, *, one_more: bool) -> tuple[Tensor, Tensor]:
+    """Return the normed `rows` (tokens, width) and each row's factor, fp32; outside of autograd.
+
+    Args:
+        one_more: as in `rms_norm`.
+    """
+    if _triton(rows):
+        from lab.modeling.fast import tritons
+
+        return tritons.norm_forward(rows.contiguous(), weight, eps, one_more)
+    scale = torch.rsqrt(rows.float().pow(2).mean(-1) + eps)
+    values = rows.float() * scale[:, None]
+    return ((values * (1.0 + weight.float())).to(rows.dtype) if one_more else weight * values.to(rows.dtype)), scale
+
+
+def norm_rows_backward(
+    rows: Tensor, weight: Tensor, scale: Tensor, dy: Tensor, *, one_more: bool, plus: Tensor
+) -> Tensor:
+    """Return the gradient of `rows` that `norm_rows` normed, with `plus` (tokens, width) added in fp32.
+
+    Args:
+        scale: the factors that `norm_rows` returned.
+    """
+    if _triton(rows):
+        from lab.modeling.fast import tritons
+
+        return tritons.norm_backward(rows, weight, scale, dy, one_more, plus.contiguous())
+    normed = rows.float() * scale[:, None]
+    pulled = dy.float() * (1.0 + weight.float() if one_more else weight.float())
+    own = (pulled - normed * (pulled * normed).mean(-1, keepdim=True)) * scale[:, None]
+    return (own + plus.float()).to(rows.dtype)
+
+
 def rotate_(y: Tensor, cos: Tensor, sin: Tensor, heads: int, *, back: bool = False) -> None:
     """Turn the first `heads` heads of each token by its position, in place; `back` turns gradients.
 

@@ -39,7 +39,9 @@ def _norm_forward(x, weight, y, scale, width, eps, one_more: tl.constexpr, block
 
 
 @triton.jit
-def _norm_backward(x, weight, scale, dy, dx, width, one_more: tl.constexpr, block: tl.constexpr):
+def _norm_backward(
+    x, weight, scale, dy, plus, dx, width, one_more: tl.constexpr, added: tl.constexpr, block: tl.constexpr
+):
     row = tl.program_id(0).to(tl.int64)
     at = tl.arange(0, block)
     inside = at < width
@@ -50,6 +52,8 @@ def _norm_backward(x, weight, scale, dy, dx, width, one_more: tl.constexpr, bloc
         gain += 1.0
     pulled = tl.load(dy + row * width + at, mask=inside, other=0.0).to(tl.float32) * gain
     out = factor * (pulled - normed * (tl.sum(pulled * normed, 0) / width))
+    if added:
+        out += tl.load(plus + row * width + at, mask=inside, other=0.0).to(tl.float32)
     tl.store(dx + row * width + at, out.to(dx.dtype.element_ty), mask=inside)
 
 
@@ -210,9 +214,13 @@ def norm_forward(x: Tensor, weight: Tensor, eps: float, one_more: bool) -> tuple
     return y, scale
 
 
-def norm_backward(x: Tensor, weight: Tensor, scale: Tensor, dy: Tensor, one_more: bool) -> Tensor:
+def norm_backward(
+    x: Tensor, weight: Tensor, scale: Tensor, dy: Tensor, one_more: bool, plus: Tensor | None = None
+) -> Tensor:
+    """Return the gradient of `x`, with `plus` (rows, width) added."""
     dx, width = torch.empty_like(x), x.shape[1]
-    _norm_backward[(len(x),)](x, weight, scale, dy, dx, width, one_more, **_row_launch(width))
+    added, other = plus is not None, dy if plus is None else plus
+    _norm_backward[(len(x),)](x, weight, scale, dy, other, dx, width, one_more, added, **_row_launch(width))
     return dx
 
 

@@ -1,4 +1,4 @@
-"""Telling a full batch from smaller ones."""
+"""The speed of a batch, from as large a one as there is time for."""
 
 from __future__ import annotations
 
@@ -6,56 +6,58 @@ from collections.abc import Callable
 
 import pytest
 
-from lab.bench.growth import batch_seconds, extrapolated
+from lab.bench.growth import batch_speed
+
+SHARED, OWN = 100, 50  # tokens that a batch goes through once, and for each row
 
 
-def machine(fixed: float, row: float) -> tuple[Callable[[int], float], list[int]]:
-    """Return a function that takes `fixed + row * n` seconds for n rows, and the list of what it was asked."""
+def tokens(rows: int) -> int:
+    return SHARED + OWN * rows
+
+
+def machine(speed: float) -> tuple[Callable[[int], float], list[int]]:
+    """Return a function that works at `speed` tokens a second, and the list of batches that it was asked for."""
     asked: list[int] = []
 
     def timed(rows: int) -> float:
         asked.append(rows)
-        return fixed + row * rows
+        return tokens(rows) / speed
 
     return timed, asked
 
 
-@pytest.mark.parametrize("seconds", [2.1, 10.0, 1000.0])
+@pytest.mark.parametrize("seconds", [0.0, 1.0, 10.0, 100.0])
 @pytest.mark.parametrize("rows", [1, 2, 3, 8, 16])
-def test_what_rows_share_is_counted_once_however_little_time_there_is(rows: int, seconds: float) -> None:
-    timed, asked = machine(1.0, 0.5)
-    assert batch_seconds(timed, rows, seconds) == pytest.approx(1.0 + 0.5 * rows)
-    assert max(asked) <= rows
-
-
-def test_one_size_alone_is_taken_as_it_is_for_each_row() -> None:
-    timed, asked = machine(1.0, 0.5)
-    assert batch_seconds(timed, 8, 0.1) == pytest.approx(8.0)
-    assert asked == [2]
-
-
-def test_a_fast_machine_gets_to_all_rows_and_stays_within_the_time() -> None:
-    timed, asked = machine(0.0, 0.01)
-    batch_seconds(timed, 8, 1.0)
-    assert asked[:6] == [2, 2, 4, 4, 8, 8]
-    assert sum(0.01 * n for n in asked) == pytest.approx(1.0, abs=0.09)
-
-
-def test_the_fastest_of_equal_batches_counts() -> None:
-    times = iter([9.0, 1.0, 2.0, 9.0])
-    assert batch_seconds(lambda rows: next(times), 4, 20.0) == 2.0
+@pytest.mark.parametrize("guess", [1.0, 100.0, 10_000.0])
+def test_the_speed_is_found_however_little_time_there_is(rows: int, seconds: float, guess: float) -> None:
+    timed, asked = machine(100.0)
+    assert batch_speed(timed, tokens, rows, seconds, guess) == pytest.approx(100.0)
+    assert 1 <= min(asked) <= max(asked) <= rows
 
 
 @pytest.mark.parametrize(
-    ("best", "rows", "expected"),
+    ("seconds", "expected"),
     [
-        ({4: 2.0}, 4, 2.0),
-        ({4: 2.0}, 8, 4.0),
-        ({2: 2.0, 4: 3.0}, 8, 5.0),
-        ({2: 9.0, 4: 3.0, 8: 5.0}, 16, 9.0),
-        ({2: 3.0, 4: 3.0}, 8, 6.0),  # the smaller one was held up
-        ({2: 8.0, 4: 4.0}, 8, 8.0),
+        (0.1, [2]),  # one batch, however long it takes
+        (2.0, [2]),
+        (4.9, [4]),
+        (6.1, [8]),
+        (15.0, [16]),
+        (26.5, [16, 16]),
     ],
 )
-def test_the_line_goes_through_the_two_largest(best: dict[int, float], rows: int, expected: float) -> None:
-    assert extrapolated(best, rows) == pytest.approx(expected)
+def test_the_largest_batch_for_which_there_is_time_is_taken_and_repeated(seconds: float, expected: list[int]) -> None:
+    timed, asked = machine(100.0)
+    batch_speed(timed, tokens, 16, seconds, 100.0)
+    assert asked == expected
+
+
+def test_a_slow_first_guess_does_not_keep_batches_small() -> None:
+    timed, asked = machine(1000.0)
+    batch_speed(timed, tokens, 16, 3.0, 1.0)
+    assert asked[:2] == [2, 16]
+
+
+def test_the_fastest_of_equal_batches_counts() -> None:
+    times = iter([4.0, 2.0, 9.0])
+    assert batch_speed(lambda rows: next(times), tokens, 2, 8.5, 100.0) == tokens(2) / 2.0

@@ -38,9 +38,9 @@ def test_rows_of_a_command_line() -> None:
     assert "without lora" in names
     assert names[-1] == "up to head"
     without = {name: row.without for name, row in zip(names, rows, strict=True)}
-    assert set(without["without lora"]) == {"lora", "graphs"}
-    assert set(without["without varlen"]) == {"varlen", "graphs", "head"}
-    assert without["up to nothing"] == ("varlen", "liger", "lora", "head", "graphs")
+    assert set(without["without lora"]) == {"lora", "graphs", "blocks"}
+    assert set(without["without varlen"]) == {"varlen", "graphs", "head", "blocks"}
+    assert without["up to nothing"] == ("varlen", "liger", "lora", "blocks", "head", "graphs")
     assert without["up to head"] == ("graphs",)
 
 

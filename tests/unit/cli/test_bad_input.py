@@ -223,3 +223,21 @@ def test_names_on_the_command_line_cannot_command_a_terminal(lab: Lab) -> None:
         if said.code not in (2, 3) and arguments[:2] != ["runs", "list"]:
             raise AssertionError(arguments)
         assert not set(said.out + said.err) & set("\x1b\x07\x9b"), arguments
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "words"),
+    [
+        ("typo.csv", "instruction,ouput\na,b\n", ["(instruction, ouput) fit no format", "Did you mean"]),
+        ("cut.jsonl", '{"prompt": "a", "completion": "b"}\n{"prompt"', ["Line 2 of", "is not JSON"]),
+        ("few.jsonl", '{"prompt": "a", "completion": "b"}\n', ["asks for 9 rows", "has 1 usable"]),
+        ("blank.jsonl", "\n\n", ["holds no rows"]),
+    ],
+)
+def test_wrong_rows_are_refused_before_a_run_is_queued(
+    lab: Lab, nothing_started: NothingStarted, name: str, text: str, words: list[str]
+) -> None:
+    Path(name).write_text(text)
+    source = f"data.source=[{{name='{name}', train={9 if name == 'few.jsonl' else 0}}}]"
+    lab("train", "demo-lora", "--detach", "--set", source).refused(2, *words)
+    nothing_started()

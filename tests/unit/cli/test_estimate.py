@@ -13,10 +13,10 @@ from lab.cli.estimate import about, estimate_seconds, estimate_study
 from lab.launching import child
 from lab.profile.load import Resolved, load_profile, resolve
 
-NOTHING = Work(0, 0, 0)
-TUNED = Work(train=1000, forward=400, answers=90)
-FAST = Speeds(8.0, 2.0, 100.0, 200.0, 30.0)
-UNTRAINED = Speeds(8.0, 2.0, None, 200.0, 30.0)
+NOTHING = Work(0, 0, 0, 0)
+TUNED = Work(train=1000, steps=10, forward=400, answers=90)
+FAST = Speeds(8.0, 2.0, 100.0, 0.5, 200.0, 30.0)
+UNTRAINED = Speeds(8.0, 2.0, None, 0.0, 200.0, 30.0)
 
 
 @pytest.mark.parametrize(
@@ -24,13 +24,13 @@ UNTRAINED = Speeds(8.0, 2.0, None, 200.0, 30.0)
     [
         ([], 0.0),
         ([(NOTHING, FAST)], 10.0),
-        ([(TUNED, FAST)], 10 + 10 + 2 + 3),
-        ([(TUNED, FAST), (TUNED, FAST)], 50.0),
-        ([(Work(0, 400, 90), UNTRAINED)], 15.0),
+        ([(TUNED, FAST)], 10 + 10 + 5 + 2 + 3),
+        ([(TUNED, FAST), (TUNED, FAST)], 60.0),
+        ([(Work(0, 0, 400, 90), UNTRAINED)], 15.0),
         ([(TUNED, UNTRAINED)], None),
         ([(TUNED, FAST), (TUNED, UNTRAINED)], None),
-        ([(NOTHING, Speeds(8.0, 2.0, None, None, None))], 10.0),
-        ([(TUNED, Speeds(0.0, 0.0, 100.0, 200.0, None))], None),
+        ([(NOTHING, Speeds(8.0, 2.0, None, 0.0, None, None))], 10.0),
+        ([(TUNED, Speeds(0.0, 0.0, 100.0, 0.0, 200.0, None))], None),
     ],
 )
 def test_time_is_work_by_speed(rows: list[tuple[Work, Speeds]], expected: float | None) -> None:
@@ -67,8 +67,8 @@ def test_equal_profiles_are_timed_once_and_each_counts(monkeypatch: pytest.Monke
         assert arguments[-1] == "3.0"
         timed.append([load_profile(name) for name in files])
         for number, _ in enumerate(files, 1):
-            work = {"train": 100.0 * number, "forward": 0, "answers": 0}
-            speeds = {"start_seconds": 1.0, "load_seconds": 0.0, "train_tokens_per_second": 10.0}
+            work = {"train": 100.0 * number, "steps": 0, "forward": 0, "answers": 0}
+            speeds = {"start_seconds": 1.0, "load_seconds": 0.0, "train_tokens_per_second": 10.0, "step_seconds": 0.0}
             unmeasured = {"forward_tokens_per_second": None, "generated_tokens_per_second": None}
             yield {"work": work, "speeds": {**speeds, **unmeasured}}
 

@@ -110,7 +110,15 @@ def test_the_card_tells_data_settings_results_and_how_to_load(lab: Lab, home: Pa
     run = trained(home)
     said = lab("export", "card", run.id)
     assert said.code == 0
-    for words in ("base_model:", "norm:squad", "95 %", "bundled:helpdesk", "| rank | 16 |", "PeftModel", "not measured"):
+    for words in (
+        "base_model:",
+        "norm:squad",
+        "95 %",
+        "bundled:helpdesk",
+        "| rank | 16 |",
+        "PeftModel",
+        "not measured",
+    ):
         assert words in said.out, words
     assert str(home) not in said.out
     assert lab("export", "card", run.id, "-o", str(tmp_path / "card.md")).out == ""

@@ -90,6 +90,7 @@ def plan_of(**changes: Any) -> dict[str, Any]:
         "hash": "0123",
         "method": "qlora",
         "model": {"label": "meta-llama/Llama-3.2-1B-Instruct", "kind": "hub", "commit": "abc"},
+        "unread": None,
         "refused": None,
         "data": {
             "sources": [{**source, "dropped": {"empty answer": 28, "overlong": 12}}],
@@ -142,7 +143,7 @@ def test_what_was_found_is_told() -> None:
         "autocast      none - nothing",
         "626 steps (2 x 313 steps an epoch)",
         "about 10.00 GB of 8.00 GB: it does not fit",
-        "1.2G, 11.3M trained (0.9 %)",
+        "1.2G, 11.3M trained (0.91 %)",
         "about 7 minutes here",
     ):
         assert " ".join(words.split()) in " ".join(text.split()), words
@@ -171,3 +172,21 @@ def test_refused_data_shows_its_report_and_no_more() -> None:
 
 def test_a_baseline_has_no_steps() -> None:
     assert "Steps" not in "\n\n".join(sections(plan_of(steps=None), 80, dim=False))
+
+
+def test_without_data_it_says_so_and_what_stands_for_rows() -> None:
+    steps = {"total": 626, "per_epoch": 313, "epochs": 2.0, "warmup": 19, "validations": 3, "tokens": None}
+    model = {"label": "meta-llama/Llama-3.2-1B", "kind": "known by name", "commit": None}
+    absent = {"problem": "The hub cannot be reached.", "remedy": "Fetch it."}
+    named = plan_of(data=None, unread=absent, model=model, steps=steps)
+    text = " ".join("\n".join(sections(named, 80, dim=False)).split())
+    assert "not read no tokenizer here; the sizes of the model are known by its name" in text
+    assert "instead rows of data.max_length, all supervised" in text
+    assert "tokens not known" in text
+    assert "at most 10.00 GB of 8.00 GB" in text
+    assert "11.3M trained (0.91 %)" in text
+    missing = {"problem": "There is no data file 'x.jsonl'.", "remedy": "Check data.source.0.name."}
+    refused = plan_of(data=None, unread=missing, refused=missing)
+    text = " ".join("\n".join(sections(refused, 80, dim=True)).split())
+    assert "not read There is no data file 'x.jsonl'." in text
+    assert "Size parameters" in text

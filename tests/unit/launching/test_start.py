@@ -121,6 +121,10 @@ def test_raw_system_errors_become_two_sentences(home: Path, monkeypatch: pytest.
         (("model.name=models/tiny",), True),
         (("model.name=meta-llama/Llama-3.2-1B",), False),
         (("data.template=chat.jinja",), True),
+        (('evaluate.task=[{name = "mine", prompts = "rows.jsonl"}]',), True),
+        (('evaluate.task=[{name = "mine", source = {name = "rows.jsonl"}}]',), True),
+        (('evaluate.task=[{name = "sst2"}]',), False),
+        (("evaluate.bertscore_model=models/tiny",), True),
     ],
 )
 def test_working_folder_is_recorded_only_where_the_profile_leans_on_it(

@@ -11,6 +11,7 @@ from torch import Tensor
 from torch.nn import functional
 from transformers import LlamaConfig, LlamaForCausalLM
 
+from lab.modeling import loss
 from lab.modeling.loss import IGNORED, causal_model, supervised_nll, supervised_prefix
 
 PREFIX = 18
@@ -112,6 +113,23 @@ def test_the_head_runs_for_supervised_positions_alone(model: Any, batch: tuple[d
     supervised_nll(model, inputs, labels)
     hook.remove()
     assert seen == [(18, 32)]
+
+
+def test_without_gradients_only_some_logits_exist_at_once(
+    model: Any, batch: tuple[dict[str, Tensor], Tensor], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    inputs, labels = batch
+    expected, rows = supervised_nll(model, inputs, labels)
+    monkeypatch.setattr(loss, "VALIDATION_TILE", 5 * 8 * 97 + 1)
+    seen: list[int] = []
+    hook = model.lm_head.register_forward_hook(lambda _, __, logits: seen.append(len(logits)))
+    with torch.inference_mode():
+        found, found_rows = supervised_nll(model, inputs, labels)
+    supervised_nll(model, inputs, labels)
+    hook.remove()
+    assert seen == [5, 5, 5, 3, 18]
+    assert torch.equal(found_rows, rows)
+    torch.testing.assert_close(found, expected)
 
 
 def test_the_shared_beginning_goes_through_the_layers_once(model: Any, batch: tuple[dict[str, Tensor], Tensor]) -> None:

@@ -7,14 +7,14 @@ import pytest
 
 from lab.errors import UsageError
 from lab.scoring.metrics import METRICS
-from lab.scoring.names import FAMILIES, METRIC_NAMES, NOT_BUILT, expand
+from lab.scoring.names import FAMILIES, JUDGED, METRIC_NAMES, expand
 
 
 def test_every_name_has_its_metric_and_every_metric_its_name() -> None:
     assert list(METRICS) == list(METRIC_NAMES)
     assert all(name == metric.name for name, metric in METRICS.items())
     assert all(set(members) <= set(METRICS) for members in FAMILIES.values())
-    assert not set(NOT_BUILT) & set(METRICS)
+    assert not set(JUDGED) & set(METRICS)
 
 
 def test_lower_is_better_for_likelihoods_only() -> None:
@@ -39,7 +39,7 @@ def test_families_open_and_each_metric_comes_once(names: list[str], expected: li
         ("rougel", "no metric 'rougel'. Did you mean 'rougeL'?"),
         ("BLEU", "no metric 'BLEU'. Did you mean 'bleu'?"),
         ("exact", "no metric 'exact'."),
-        ("win_rate", "'win_rate' is not built yet"),
+        ("win_rate", "'win_rate' needs a judge"),
         ("\x1b[1mbleu4", "no metric 'bleu4'. Did you mean 'bleu'?"),
     ],
 )

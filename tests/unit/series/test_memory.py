@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from lab.series.memory import (
+    VALIDATION_TILE,
     MemorySetup,
     activation_bytes,
     adam_bytes,
@@ -159,12 +160,17 @@ def test_fused_projections_keep_each_input_once() -> None:
     assert layer_bytes_per_token(LLAMA_1B, fused) < 0.6 * layer_bytes_per_token(LLAMA_1B, MemorySetup(1))
 
 
-def test_a_validation_batch_counts_where_its_logits_take_more_than_training() -> None:
-    setup = {"tokens": 8192, "fused_lora": True, "supervised": 100}
+def test_validation_holds_some_logits_at_once_and_counts_where_they_take_more_than_training() -> None:
+    setup = {"tokens": 1, "fused_lora": True, "supervised": 1}
     plain, little, much = (estimate(GEMMA_1B, MemorySetup(**setup, validated=n)).allocated for n in (0, 100, 8192))
-    assert plain == little
     frozen = estimate(GEMMA_1B, MemorySetup(**setup))
-    assert much == frozen.weights + frozen.trainable + 8 * 8192 * 262144
+    assert plain == frozen.allocated < little == frozen.weights + frozen.trainable + 8 * 100 * 262144
+    assert much == frozen.weights + frozen.trainable + VALIDATION_TILE
+
+
+def test_fused_blocks_keep_no_normed_rows() -> None:
+    plain, block = (MemorySetup(1, fused_lora=True, fused_block=value) for value in (False, True))
+    assert layer_bytes_per_token(LLAMA_1B, plain) - layer_bytes_per_token(LLAMA_1B, block) == 4 * 2048
 
 
 def test_parts_that_are_not_there_are_nothing() -> None:
@@ -183,10 +189,38 @@ def test_nothing_is_kept_of_no_tokens() -> None:
     assert (found.activations, found.temporary) == (0, 0)
 
 
-def test_training_the_base_adds_gradients_and_moments_but_not_the_weights_again() -> None:
+@pytest.mark.parametrize(
+    ("dtype", "adapter", "optimizer", "each"),
+    [
+        ("bf16", "fp32", "adamw", 2 + 14),  # its cast for the pass; fp32 weight, gradient, moments, less the first one
+        ("bf16", "bf16", "adamw", 6),
+        ("fp32", "fp32", "adamw", 12),
+        ("fp32", "fp32", "adamw_8bit", 4 + 2 * 260 / 256),
+        ("fp32", "fp32", "paged_adamw_32bit", 4),
+    ],
+)
+def test_training_the_base_does_not_count_its_weights_again(
+    dtype: str, adapter: str, optimizer: str, each: float
+) -> None:
     total = parameter_counts(LLAMA_1B).total
-    found = estimate(LLAMA_1B, MemorySetup(1024, rank=0, base_trainable=total))
-    assert found.trainable == 3 * 2 * total
+    setup = MemorySetup(
+        1024, rank=0, base_trainable=total, dtype=dtype, adapter_dtype=adapter, optimizer=optimizer, gpu=False
+    )
+    found = estimate(LLAMA_1B, setup)
+    assert found.trainable == pytest.approx(each * total, rel=1e-6)
+    assert found.overhead == (8 * total if "paged" in optimizer else 0)
+
+
+def test_dora_keeps_outputs_and_multiplies_its_matrices_out() -> None:
+    plain, dora = (MemorySetup(1, targets=["q_proj"], dora=flag) for flag in (False, True))
+    assert layer_bytes_per_token(LLAMA_1B, dora) - layer_bytes_per_token(LLAMA_1B, plain) == 4 * 2048
+    assert backward_bytes(LLAMA_1B, dora) - backward_bytes(LLAMA_1B, plain) == 3 * 4 * 2048 * 8192
+    assert estimate(LLAMA_1B, dora).trainable - estimate(LLAMA_1B, plain).trainable == 16 * 16 * 2048
+
+
+def test_only_the_last_layers_keep_anything() -> None:
+    sizes = [activation_bytes(LLAMA_1B, MemorySetup(64, kept_layers=n)) for n in (1, 4, 16, 99, None)]
+    assert sizes == [sizes[0], 4 * sizes[0], 16 * sizes[0], 16 * sizes[0], 16 * sizes[0]]
 
 
 def test_fp32_activations_are_at_most_twice_as_large() -> None:

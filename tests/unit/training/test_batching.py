@@ -13,7 +13,7 @@ from transformers import AutoConfig
 from lab.errors import ProfileError
 from lab.modeling.hardware import Hardware
 from lab.profile.load import resolve
-from lab.training.batching import CPU_TOKENS, GPU_TOKENS, MASKED_TOKENS
+from lab.training.batching import CPU_TOKENS, GPU_TOKENS, LEAN_TOKENS, MASKED_TOKENS
 from lab.training.recipe import Recipe, decide
 
 H100 = Hardware("cuda", "NVIDIA H100", True, 80_000_000_000, 8, frozenset({"varlen", "triton"}))
@@ -91,6 +91,13 @@ def test_fp32_has_no_kernel() -> None:
 @pytest.mark.parametrize(("longest", "tokens"), [(100, GPU_TOKENS), (GPU_TOKENS, GPU_TOKENS), (20_000, 20_000)])
 def test_the_longest_row_fits_a_packed_micro_batch(longest: int, tokens: int) -> None:
     assert recipe(H100, lengths=[5, longest]).micro_tokens.value == tokens
+
+
+def test_who_recomputes_all_takes_half_the_tokens_at_once_on_a_gpu() -> None:
+    lean = "train.checkpointing=all"
+    assert recipe(H100, lean).micro_tokens.value == LEAN_TOKENS == GPU_TOKENS // 2
+    assert recipe(H100, "train.checkpointing=every-2").micro_tokens.value == GPU_TOKENS
+    assert recipe(T4, lean).micro_tokens.value == MASKED_TOKENS
 
 
 def test_a_micro_batch_asked_for_is_kept_for_packed_rows() -> None:

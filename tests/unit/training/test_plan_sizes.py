@@ -11,11 +11,13 @@ from lab.data.prepare import Prepared
 from lab.modeling.hardware import Hardware
 from lab.profile.load import resolve
 from lab.profile.schema import Profile
+from lab.series.families import shape_from_config
 from lab.series.memory import CUDA_OVERHEAD
 from lab.training import device as devices
 from lab.training.device import hardware_for
-from lab.training.plan import sizes_of, steps_of
+from lab.training.plan import expected_steps, steps_of
 from lab.training.recipe import decide
+from lab.training.sizes import kept_layers, sizes_of
 
 GPU = Hardware("cuda", "NVIDIA H100", True, 80_000_000_000, 8)
 CPU = Hardware("cpu", "some CPU", False, 1, 2)
@@ -55,7 +57,7 @@ def prepared(train: list[Encoded], validation: int = 0) -> Prepared:
 
 def sizes(chosen: Profile, data: Prepared, hardware: Hardware = GPU, sharable: bool = False, **config: Any) -> Any:
     recipe = decide(chosen, hardware, [len(row.input_ids) for row in data.train], sharable=sharable)
-    return sizes_of(chosen, hardware, recipe, data, {**LLAMA, **config})
+    return sizes_of(chosen, hardware, recipe, data.train, data.validation, {**LLAMA, **config})
 
 
 @pytest.mark.parametrize(
@@ -112,6 +114,106 @@ def test_a_baseline_is_its_weights() -> None:
     }
 
 
+LAYER = 2 * 64 * 64 + 2 * 64 * 32 + 3 * 64 * 128 + 2 * 64
+EMBEDDING = 300 * 64
+LINEARS = 2 * (2 * 64 * 64 + 2 * 64 * 32 + 3 * 64 * 128)
+OUTPUTS = 2 * (64 + 32 + 32 + 64 + 128 + 128 + 64)
+LORA = 2 * 16 * (128 + 96 + 96 + 128 + 3 * 192)
+
+
+@pytest.mark.parametrize(
+    ("sets", "trainable", "weights"),
+    [
+        (("method.kind=lora",), LORA, 2 * WEIGHTS),
+        (("method.kind=lora", "method.variant=rslora"), LORA, 2 * WEIGHTS),
+        (("method.kind=lora", "method.variant=pissa"), LORA, 2 * WEIGHTS),
+        (("method.kind=lora", "method.variant=dora"), LORA + OUTPUTS, 2 * WEIGHTS),
+        (("method.kind=lora", "method.target_modules=attention"), 2 * 16 * 448, 2 * WEIGHTS),
+        (("method.kind=qlora",), LORA, 2 * (WEIGHTS - LINEARS) + LINEARS * 9 // 16),
+        (("method.kind=lora", "model.quantization=int8"), LORA, 2 * (WEIGHTS - LINEARS) + LINEARS + 4 * OUTPUTS),
+        (("method.kind=top-layer",), LAYER, 2 * WEIGHTS),
+        (("method.kind=top-layer", "method.layers=2"), 2 * LAYER, 2 * WEIGHTS),
+        (("method.kind=top-layer", "method.head=true"), LAYER + EMBEDDING, 2 * WEIGHTS),
+        (("method.kind=full",), WEIGHTS, 2 * WEIGHTS),
+        (("method.kind=baseline",), 0, 2 * WEIGHTS),
+        (("method.kind=baseline", "model.quantization=nf4"), 0, 2 * (WEIGHTS - LINEARS) + LINEARS * 9 // 16),
+        (("method.kind=baseline", "model.quantization=int8"), 0, 2 * (WEIGHTS - LINEARS) + LINEARS + 4 * OUTPUTS),
+    ],
+)
+def test_every_method_trains_and_takes_what_it_must(sets: tuple[str, ...], trainable: int, weights: int) -> None:
+    found = sizes(profile(*sets), prepared(rows(8, 50)))
+    assert found["parameters"]["trainable"] == trainable
+    assert found["memory"]["weights"] == weights
+    # the weight in fp32 (for one of the base: its cast for the pass besides, less the first one), gradient, two moments
+    assert found["memory"]["trainable"] == 16 * trainable
+    assert (steps_of(profile(*sets), prepared(rows(8, 50))) is None) is (trainable == 0)
+
+
+@pytest.mark.parametrize(
+    ("sets", "layers"),
+    [
+        (("method.kind=full",), 2),
+        (("method.kind=lora",), 2),
+        (("method.kind=top-layer",), 1),
+        (("method.kind=top-layer", "method.layers=2"), 2),
+        (("method.kind=top-layer", "method.head=true"), 2),  # its head is the embedding, beneath them all
+    ],
+)
+def test_below_what_trains_nothing_is_kept(sets: tuple[str, ...], layers: int) -> None:
+    data = prepared(rows(8, 50))
+    full, found = (sizes(profile(*one), data)["memory"]["activations"] for one in (("method.kind=full",), sets))
+    adapters = 2 * 4 * 50 * 14 * 16 if "method.kind=lora" in sets else 0
+    assert found - adapters == full * layers // 2
+
+
+def test_a_head_of_its_own_lies_above_the_blocks() -> None:
+    found = profile("method.kind=top-layer", "method.head=true")
+    shapes = [shape_from_config({**LLAMA, "tie_word_embeddings": tied}) for tied in (False, True)]
+    assert [kept_layers(found, shape) for shape in shapes] == [1, None]
+
+
+@pytest.mark.parametrize(
+    ("optimizer", "moments", "beside"),
+    [
+        ("auto", 8.0, 0.0),
+        ("adamw_8bit", 2 * 260 / 256, 0.0),
+        ("paged_adamw", 0.0, 8.0),
+        ("paged_adamw_8bit", 0.0, 2 * 260 / 256),
+    ],
+)
+def test_the_optimiser_decides_what_moments_take(optimizer: str, moments: float, beside: float) -> None:
+    found = sizes(profile(f"train.optimizer={optimizer}"), prepared(rows(8, 50)))["memory"]
+    assert found["trainable"] == 8 * LORA + round(moments * LORA)
+    assert found["overhead"] == CUDA_OVERHEAD + round(beside * LORA)
+
+
+def test_a_micro_batch_is_no_larger_than_a_step_of_tokens() -> None:
+    data = prepared(rows(8, 50))
+    one, two = (
+        sizes(profile(f"train.tokens_per_step={tokens}"), data)["memory"]["activations"] for tokens in (100, 200)
+    )
+    assert two == 2 * one
+    found = steps_of(profile("train.tokens_per_step=200"), data)
+    assert found is not None
+    assert (found["total"], found["tokens"]) == (2, 400)
+
+
+@pytest.mark.parametrize(
+    ("sets", "expected"),
+    [
+        ((), None),  # 0 takes what there is
+        (("data.source.0.train=9",), {"total": 3, "per_epoch": 3, "validations": 0, "tokens": None}),
+        (("data.source.0.train=9", "train.eval_every=1"), {"total": 3, "validations": 0}),
+        (("data.source.0.train=9", "train.eval_every=1", "data.source.0.validation=2"), {"validations": 3}),
+        (("data.source.0.train=9", "train.tokens_per_step=4096"), None),
+        (("data.source.0.train=9", "method.kind=baseline"), None),
+    ],
+)
+def test_steps_expected_of_rows_that_nobody_read(sets: tuple[str, ...], expected: dict[str, Any] | None) -> None:
+    found = expected_steps(profile(*sets))
+    assert found == expected if expected is None or found is None else expected.items() <= found.items()
+
+
 def test_quantised_weights_are_smaller() -> None:
     plain, packed = (
         sizes(profile(f"method.kind={kind}"), prepared(rows(8, 50)))["memory"] for kind in ("lora", "qlora")
@@ -123,7 +225,7 @@ def test_it_is_held_against_the_device(monkeypatch: pytest.MonkeyPatch) -> None:
     small = Hardware("cuda", "small", True, 1_000_000, 1)
     small_memory = sizes(profile(), prepared(rows(8, 50)), small)["memory"]
     assert small_memory["fits"] is False
-    monkeypatch.setattr("lab.training.plan.usable_bytes", lambda: 77)
+    monkeypatch.setattr("lab.training.sizes.usable_bytes", lambda: 77)
     on_cpu = sizes(profile(), prepared(rows(8, 50)), CPU)["memory"]
     assert (on_cpu["device_bytes"], on_cpu["fits"]) == (77, False)
     assert (small_memory["at_least"], on_cpu["at_least"]) == (False, True)

@@ -48,6 +48,19 @@ def test_steps_of_tokens_never_hold_more_and_are_about_full(tokens: int) -> None
     assert len(held) <= 1.2 * sum(LENGTHS) / tokens + 1
 
 
+@pytest.mark.parametrize(
+    ("size", "epochs", "count"), [(StepSize(5), 1.1, 11), (StepSize(5), 1.15, 12), (StepSize(5), 2.3, 23)]
+)
+def test_part_of_an_epoch_is_counted_in_decimals(size: StepSize, epochs: float, count: int) -> None:
+    assert count_steps(LENGTHS, size, 42, epochs) == count, "1.1 x 10 is more than 11 in binary"
+
+
+def test_part_of_a_packed_epoch_is_counted_in_decimals() -> None:
+    lengths, one = [23] * 20, StepSize(1, 23)
+    assert len(steps(one, lengths=lengths)) == 20
+    assert count_steps(lengths, one, 42, 1.1) == 22
+
+
 @pytest.mark.parametrize("size", [EIGHT, PACKED])
 def test_each_epoch_has_steps_of_its_own(size: StepSize) -> None:
     first, second = steps(size, epoch=0), steps(size, epoch=1)

@@ -29,14 +29,14 @@ def values(*sets: str, hardware: Hardware = H100, family: str = "llama", kind: s
 @pytest.mark.parametrize(
     ("sets", "expected"),
     [
-        ((), ("on", "on", "on")),
-        (("train.tokens_per_step=16384",), ("on", "on", "off")),
-        (("train.tokens_per_step=4096",), ("on", "on", "on")),
-        (("train.checkpointing=all",), ("on", "on", "off")),
-        (("method.dropout=0.05",), ("off", "on", "off")),
-        (("method.variant=dora",), ("off", "on", "off")),
-        (("model.attention=sdpa",), ("on", "off", "off")),
-        (("model.dtype=fp32",), ("off", "off", "off")),
+        ((), ("on", "on", "on", "on")),
+        (("train.tokens_per_step=16384",), ("on", "on", "off", "on")),
+        (("train.tokens_per_step=4096",), ("on", "on", "on", "on")),
+        (("train.checkpointing=all",), ("on", "on", "off", "on")),
+        (("method.dropout=0.05",), ("off", "on", "off", "off")),
+        (("method.variant=dora",), ("off", "on", "off", "off")),
+        (("model.attention=sdpa",), ("on", "off", "off", "off")),
+        (("model.dtype=fp32",), ("off", "off", "off", "off")),
     ],
 )
 def test_pieces_by_profile(sets: tuple[str, ...], expected: tuple[str, ...]) -> None:
@@ -44,17 +44,17 @@ def test_pieces_by_profile(sets: tuple[str, ...], expected: tuple[str, ...]) -> 
 
 
 def test_pieces_by_device_and_family() -> None:
-    assert values(kind="qlora", family="gemma3") == ("on", "on", "on")
-    assert values(hardware=Hardware("cpu", "x", True, 1, 1)) == ("off",) * 3
-    assert values(hardware=Hardware("cuda", "T4", False, 1, 1)) == ("off",) * 3
+    assert values(kind="qlora", family="gemma3") == ("on", "on", "on", "off")
+    assert values(hardware=Hardware("cpu", "x", True, 1, 1)) == ("off",) * 4
+    assert values(hardware=Hardware("cuda", "T4", False, 1, 1)) == ("off",) * 4
     no_varlen = Hardware("cuda", "A100", True, 1, 1, frozenset({"triton"}))
-    assert values(hardware=no_varlen) == ("on", "off", "off")
+    assert values(hardware=no_varlen) == ("on", "off", "off", "off")
     assert fast_choices(profile(), H100, None)["fused_lora"].value == "off"
 
 
 def test_pieces_can_be_switched_off(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv(WITHOUT, "cuda_graph")
-    assert values() == ("on", "on", "off")
+    monkeypatch.setenv(WITHOUT, "cuda_graph,fused_block")
+    assert values() == ("on", "on", "off", "off")
 
 
 def test_rotary_positions_that_change_are_no_graph() -> None:
