@@ -47,7 +47,7 @@ UNICODE = Glyphs()
 ASCII = Glyphs("*", ".", "+", "|", "+", "-", "+", "o", "x", "|", "-")
 
 
-@lru_cache(maxsize=64)
+@lru_cache(maxsize=16)
 def draw(chart: Chart, width: int, height: int, glyphs: Glyphs = UNICODE) -> Sequence[Sequence[Cell]]:
     """Return `chart` as at most `height` rows of at most `width` cells; one row of text where nothing can be drawn.
 

@@ -43,15 +43,15 @@ def plan(resolved: Resolved, progress: Callable[[str], None] = lambda line: None
     """Return the plan of a run as plain data; what cannot be told is None, with the reason beside it.
 
     Of the model only configuration and tokenizer are read; a bundled one is fetched and converted first. Of a hub model
-    that cannot be reached the sizes may be known by its name. Where data cannot be read, for want of its tokenizer or
-    by a fault of its own, "data" is None and "unread" says why; recipe and memory are for rows of `data.max_length`.
+    that cannot be reached the sizes may be known by its name. Then data cannot be read, for want of its tokenizer:
+    "data" is None and "unread" says why; recipe and memory are for rows of `data.max_length`.
 
     Args:
         progress: gets a line when something that takes time begins.
 
     Raises:
-        LabError: what the worker would fail with before it loads weights, but for data that cannot be read or is not
-            fit to train on: that is told under "refused".
+        LabError: what the worker would fail with before it loads weights, but for data that is not fit to train on:
+            that is told under "refused".
     """
     profile = resolved.profile
     opened = _open(profile, progress)
@@ -71,8 +71,6 @@ def plan(resolved: Resolved, progress: Callable[[str], None] = lambda line: None
             prepared = prepare(profile, opened.tokenizer)
     except GateError as error:
         return {**about, "data": error.report, "refused": _told(error)}
-    except LabError as error:
-        about |= {"unread": about["unread"] or _told(error), "refused": _told(error)}
     found = _unread(profile, opened.config) if prepared is None else _read(profile, opened.config, prepared)
     return about | found
 

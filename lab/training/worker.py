@@ -142,7 +142,8 @@ def _sum_up(run: RunPaths, writer: RunWriter) -> None:
 
 @contextlib.contextmanager
 def _telemetry(run: RunPaths, writer: RunWriter, device: Device) -> Iterator[None]:
-    indices = [device.index] if device.index is not None else []
+    # CUDA_VISIBLE_DEVICES names the run's GPU alone by now, so all that are visible are the run's
+    indices = None if device.kind == "cuda" else ()
     sampler = Sampler(run.telemetry, os.getpid(), indices, attempt=writer.attempt)
     sampler.start()
     try:
