@@ -17,7 +17,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lab.errors import LabError
-from lab.launching.chat import ChatProcess, Ready, chat_arguments
+from lab.launching.chat import ChatProcess, Ready, chat_arguments, check_answers
+from lab.runs.paths import RunPaths
+from lab.runs.store import read_run
 from lab.text import sanitize
 
 if TYPE_CHECKING:
@@ -100,6 +102,9 @@ class Talk:
             self._process = None
 
     def _serve(self) -> None:
+        info = read_run(RunPaths(self.folder))
+        if info is not None:
+            check_answers(info)
         with ChatProcess(chat_arguments(self.folder)) as process:
             self._process = process
             if self._stopped:

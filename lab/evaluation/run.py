@@ -19,7 +19,7 @@ from lab.evaluation.choosing import Chosen, choose
 from lab.evaluation.generate import Answered, Answerer, batch_size
 from lab.evaluation.perplexity import reference_nll
 from lab.evaluation.sets import TEST, QuestionSet
-from lab.evaluation.spec import artifact_hash, build_spec
+from lab.evaluation.spec import artifact_hash, build_spec, hash_of_tokens
 from lab.home import make_private
 from lab.runs import lock
 from lab.runs.appendlog import AppendLog
@@ -130,6 +130,7 @@ def _spec(run: RunPaths, asked: QuestionSet, subject: Subject) -> dict[str, Any]
         asked.decoding,
         rows=len(asked.rows),
         rows_hash=split_hash([row.row for row in asked.rows]),
+        tokens_hash=hash_of_tokens(asked.rows),
         test_hash=asked.test_hash,
         template_hash=asked.template_hash,
         size=batch_size(asked.decoding, subject.device),

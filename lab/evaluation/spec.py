@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from lab import jsonio
+from lab.data.masks import TestRow
 from lab.modeling.artifact import describe_artifact
 from lab.profile.schema import Evaluate
 
@@ -28,6 +29,7 @@ def build_spec(
     *,
     rows: int,
     rows_hash: str,
+    tokens_hash: str,
     test_hash: str,
     template_hash: str,
     size: int,
@@ -46,6 +48,7 @@ def build_spec(
         "task": "test",
         "rows": rows,
         "rows_hash": rows_hash,
+        "tokens_hash": tokens_hash,
         "test_hash": test_hash,
         "template_hash": template_hash,
         "decoding": {
@@ -60,6 +63,14 @@ def build_spec(
         **(task or {}),
     }
     return {**spec, "hash": hashlib.sha256(jsonio.dumps(spec).encode()).hexdigest()[:12]}
+
+
+def hash_of_tokens(rows: Sequence[TestRow]) -> str:
+    """Return the sha256 (12 digits) of what the model is really given: system prompt, template and cuts included."""
+    digest = hashlib.sha256()
+    for row in rows:
+        digest.update(jsonio.dumps([row.prompt_ids, row.encoded.input_ids, row.encoded.labels]).encode())
+    return digest.hexdigest()[:12]
 
 
 def artifact_hash(adapter: Path) -> str:

@@ -20,7 +20,7 @@ from lab.evaluation.bertscore import answers_for
 from lab.evaluation.bertscore import prepare as prepare_scoring
 from lab.evaluation.generate import Answered, Answerer, batch_size
 from lab.evaluation.perplexity import reference_nll
-from lab.evaluation.spec import build_spec, chosen_rows
+from lab.evaluation.spec import build_spec, chosen_rows, hash_of_tokens
 from lab.exporting.loading import load_merged
 from lab.exporting.work import Work
 from lab.home import make_private
@@ -111,6 +111,7 @@ def artifact_spec(work: Work, artifact: Artifact, rows: Sequence[TestRow]) -> di
         work.profile.evaluate,
         rows=len(rows),
         rows_hash=split_hash([row.row for row in rows]),
+        tokens_hash=hash_of_tokens(rows),
         test_hash=work.prepared.report["splits"]["test"]["hash"],
         template_hash=work.prepared.template.hash,
         size=artifact.size_of_batch,

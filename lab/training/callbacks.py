@@ -128,7 +128,8 @@ class RunCallback(TrainerCallback):
         rows = len(self.trainer.eval_dataset) if self.trainer and self.trainer.eval_dataset is not None else 0
         self.writer.emit("eval", loss=loss, rows=rows, seconds=float((metrics or {}).get("eval_runtime", 0.0)))
         best = self.writer.state.get("summary", {}).get("best_eval_loss")
-        self.writer.summary(best_eval_loss=loss if best is None else min(best, loss))
+        if math.isfinite(loss):
+            self.writer.summary(best_eval_loss=loss if best is None else min(best, loss))
         self.copies.log({"eval/loss": loss}, state.global_step)
         self.losses.append(loss)
         if self.best is not None and self.trainer is not None:
