@@ -23,10 +23,13 @@ def plan(
     from lab.cli.estimate import estimate_study
     from lab.cli.planview import sections
     from lab.profile.load import load_profile
-    from lab.training.plan import plan as make
+    from lab.training.precheck import check
 
     logging.getLogger("bitsandbytes").setLevel(logging.ERROR)  # it advises on kernels that nobody asked for
     resolved = load_profile(profile, sets or [])
+    check(resolved.profile)  # before the libraries, which take seconds to load
+    from lab.training.plan import plan as make
+
     found = make(resolved, note)
     if time and found["data"] and not found["refused"]:
         note("timing the model")
