@@ -25,4 +25,4 @@ check:
 
 # Draw the console's snapshots anew; look at them before committing
 snapshots:
-    python -m pytest tests/console --snapshot-update
+    python -m pytest -n 0 tests/console --snapshot-update
