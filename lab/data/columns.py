@@ -65,7 +65,8 @@ def _detect(index: int, source: Source, present: Sequence[str]) -> tuple[str, st
             return name, "columns " + ", ".join(column for column in form.columns if column in known)
     shapes = "; ".join(f"{name}: {', '.join(form.required)}" for name, form in FORMATS.items())
     own = [column for form in FORMATS.values() for column in form.required]
-    hint = next((h for column in present if (h := did_you_mean(column.lower(), own))), "")
+    odd = [column for column in present if column not in own]  # a right name needs no better one
+    hint = next((h for column in odd if (h := did_you_mean(column.lower(), own))), "")
     raise DataError(
         f"The columns of {shown(source.name)} ({_listed(present)}) fit no format ({shapes}).{hint}",
         f'Set data.source.{index}.format and map the columns: data.source.{index}.columns = {{output = "..."}}.',

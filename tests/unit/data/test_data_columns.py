@@ -65,6 +65,7 @@ REFUSED: dict[str, tuple[dict[str, Any], list[str], str, str]] = {
         "data.source.2.format and map the columns: data.source.2.columns",
     ),
     "nearly a format": ({}, ["Instruction", "Output"], "Did you mean 'instruction'?", "data.source.2.format"),
+    "one right, one nearly": ({}, ["instruction", "ouput"], "Did you mean 'output'?", "data.source.2.format"),
     "poison": ({"format": "alpaca"}, ["\x1b[31minstruction"], "it has instruction", "data.source.2.columns"),
 }
 
