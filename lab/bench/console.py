@@ -127,13 +127,13 @@ def long_run(events: int, progress: Callable[[str], None]) -> list[Figure]:
             mark = len(screen.output)
             os.write(screen.master, LIVE_PAGE.encode())
             curve = screen.wait_for(*DOTS, after=mark)
-            answers = [_answer(screen, key) for key in KEYS]
+            answers = [(_answer(screen, key), key) for key in KEYS]
     if curve is None:
         raise LabError("The console drew no curve within 30 seconds.", "See `lab doctor` for what is amiss here.")
     return [
         Figure(f"{events:,} events, first curve", curve, "s", 1.0),
-        Figure("slowest answer to a key meanwhile", 1000 * max(answers), "ms", 100.0),
-        Figure("median answer to a key meanwhile", 1000 * statistics.median(answers), "ms"),
+        Figure(f"slowest answer to a key meanwhile, {max(answers)[1]!r}", 1000 * max(answers)[0], "ms", 100.0),
+        Figure("median answer to a key meanwhile", 1000 * statistics.median(took for took, _ in answers), "ms"),
     ]
 
 

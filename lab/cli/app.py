@@ -32,6 +32,8 @@ from lab.errors import LabError
 
 _CommandLineError: type[typer.BadParameter] = typer.BadParameter.__mro__[1]
 """What Typer raises for an unknown command, an unknown option, a missing or a wrong value."""
+ESCAPE_MILLISECONDS = "50"
+"""How long a lone Esc waits for the rest of a key's code; Textual's own 100 makes Esc the slowest key there is."""
 
 app = typer.Typer(
     name="lab",
@@ -78,6 +80,7 @@ def open_console(context: typer.Context, *, ascii_only: bool, readonly: bool) ->
     if not (sys.stdin.isatty() and sys.stdout.isatty()):
         typer.echo(context.get_help())
         return
+    os.environ.setdefault("ESCDELAY", ESCAPE_MILLISECONDS)  # Textual reads it when it is imported
     from lab.console.app import run as run_console
     from lab.home import lab_home
 

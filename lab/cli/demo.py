@@ -35,11 +35,12 @@ def demo(
     study = load_study("demo", QUICK if quick else ())
     note(study.description)
     missing = [row for row in study.rows if fresh or row.name not in done_rows(study)]
-    if missing:
+    if missing and not quick:  # timing takes as long as several of the quick demo's steps
         note("Timing this machine (a few seconds, and the time to load) ...")
         seconds = estimate_study([row.resolved for row in missing])
         if seconds is not None:
             note(f"The demo will take {about(seconds)} here.")
+    if missing:
         note("Ctrl-C detaches; the work goes on.")
     infos = follow([info.run for info in start_missing(study, fresh=fresh, say=note)])
     again = {info.id: info for info in follow([info.run for info in retry_failed(infos, note)])}

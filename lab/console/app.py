@@ -11,6 +11,7 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Any, ClassVar
+from weakref import WeakKeyDictionary
 
 from textual.app import App
 from textual.filter import LineFilter
@@ -27,6 +28,7 @@ from lab.console.request import Request, View
 from lab.console.screens.page import Page
 from lab.console.screens.panel import Panel
 from lab.console.themes import DEFAULT, ROLE_DEFAULTS, THEMES, next_theme
+from lab.console.turns import screen_busy
 from lab.errors import LabError
 from lab.runs.state import LIVE
 from lab.runs.store import list_runs
@@ -95,6 +97,8 @@ class LabApp(App[None]):
         self._tick = tick
         self._asked_again = False
         self._said: set[str] = set()
+        self._parsed_in = ""
+        self._styled: WeakKeyDictionary[Screen[Any], str] = WeakKeyDictionary()
         for theme in THEMES:
             self.register_theme(theme)
         self.theme = DEFAULT
@@ -105,6 +109,19 @@ class LabApp(App[None]):
     def get_line_filters(self) -> Sequence[LineFilter]:
         return [*super().get_line_filters(), *([PlainFilter()] if self.looks.plain else [])]
 
+    def refresh_css(self, animate: bool = True) -> None:
+        """Style the page on the screen anew if it was styled in another theme.
+
+        Textual calls this whenever a page is shown for the first time, and then parses all style sheets again; but a
+        new page has been styled by the sheets as they are.
+        """
+        shown = self.screen_stack[-1:]
+        before = {self._parsed_in, *(self._styled.get(page, self._parsed_in) for page in shown)}
+        if before != {self.theme}:
+            super().refresh_css(animate)
+            self._parsed_in = self.theme
+        self._styled.update((page, self.theme) for page in shown)
+
     def on_mount(self) -> None:
         self.request = replace(self.request, view=View(columns=max(self.size.width, 20)))
         self.switch_mode(self.request.page)
@@ -113,7 +130,11 @@ class LabApp(App[None]):
             self.set_timer(LOOK_AHEAD_SECONDS, self._look_ahead)
 
     def _look_ahead(self) -> None:
-        self.run_worker(load_ahead, thread=True, group="ahead")
+        def work() -> None:
+            load_ahead()
+            self._feed.look_ahead()
+
+        self.run_worker(work, thread=True, group="ahead", exit_on_error=False)
 
     # the feed
 
@@ -226,6 +247,7 @@ class LabApp(App[None]):
 
     def action_page(self, name: str) -> None:
         if name in PAGES and len(self.screen_stack) == 1:
+            screen_busy()
             self.switch_mode(name)
 
     def action_help(self) -> None:

@@ -11,6 +11,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any
 
+from lab.console.turns import give_way
 from lab.jsonio import as_float
 from lab.runs.history import CURVES, History
 from lab.runs.paths import RunPaths
@@ -20,7 +21,7 @@ from lab.series.eta import WINDOW, eta_seconds, tokens_per_second
 from lab.series.smooth import Ema
 
 CHUNK = 1 << 17
-YIELD_SECONDS = 0.001
+BREATH_SECONDS = 0.001
 """Between two chunks, so that keys are answered while a long log is read."""
 
 
@@ -82,7 +83,7 @@ class RunCurves:
             changed = True
             if clock() >= deadline:
                 break
-            time.sleep(YIELD_SECONDS)
+            give_way(BREATH_SECONDS)
         return changed
 
     @property

@@ -18,6 +18,7 @@ from lab.console.logtail import last_lines
 from lab.console.request import Request
 from lab.console.rows import RunRow
 from lab.console.runlist import RunList
+from lab.console.turns import politely
 from lab.runs.paths import RunPaths
 
 if TYPE_CHECKING:
@@ -109,6 +110,10 @@ class Feed:
 
         return SystemReader(self._root)
 
+    def look_ahead(self) -> None:
+        """Read what a page that was not shown yet will need, so that it is there at once."""
+        self._profiles.read()
+
     def read(self, request: Request, before: Snapshot) -> Snapshot:
         """Return what `request` asks for, after bounded work; what only other pages show stays as it was `before`."""
         log = last_lines(RunPaths(request.log).log) if request.log is not None else ()
@@ -129,7 +134,7 @@ class Feed:
         behind = reader.read()
         live = reader.live(row, request.view)
         sizes = {name: (width, height) for name, width, height in request.chart_sizes}
-        for chart in live.charts:
+        for chart in politely(live.charts):
             if chart.name in sizes:
                 draw(chart, *sizes[chart.name], ASCII if request.plain else UNICODE)
         return replace(base, live=replace(live, sizes=request.chart_sizes), behind=behind)

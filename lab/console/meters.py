@@ -12,7 +12,8 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from lab.console.charts import GAP_SECONDS
-from lab.console.curves import CHUNK, YIELD_SECONDS
+from lab.console.curves import BREATH_SECONDS, CHUNK
+from lab.console.turns import give_way
 from lab.jsonio import as_float
 from lab.runs.paths import RunPaths
 from lab.runs.reader import Tail
@@ -56,7 +57,7 @@ class RunMeters:
             changed = True
             if clock() >= deadline:
                 break
-            time.sleep(YIELD_SECONDS)
+            give_way(BREATH_SECONDS)
         return changed
 
     def add(self, samples: list[dict[str, Any]]) -> None:

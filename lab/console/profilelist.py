@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lab import jsonio
+from lab.console.turns import politely
 from lab.errors import LabError
 from lab.home import profile_roots
 from lab.profile.load import Resolved, list_profiles, load_profile
@@ -63,8 +64,8 @@ class ProfileList:
             (path, path.stat().st_mtime_ns) for root in profile_roots() for path in sorted(root.rglob("*.toml"))
         )
         if stamp != self._stamp:
-            studies = [_study(name) for name in list_studies()]
-            self._rows = (*studies, *(_profile(name) for name, _ in list_profiles()))
+            studies = [_study(name) for name in politely(list_studies())]
+            self._rows = (*studies, *(_profile(name) for name, _ in politely(list_profiles())))
             self._stamp = stamp
         return self._rows
 

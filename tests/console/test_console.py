@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from textual.color import Color
 
 from lab.console.app import LabApp, farewell
 from lab.console.feed import Arrived, Snapshot
@@ -65,6 +66,16 @@ async def test_themes_go_round(app: LabApp) -> None:
             await press(pilot, "t")
         assert seen == ["lab-dark", "lab-light", "lab-cvd", "lab-ansi"]
         assert app.theme == "lab-dark"
+
+
+async def test_a_theme_reaches_pages_that_were_hidden_and_new_ones(app: LabApp) -> None:
+    async with app.run_test(size=(80, 24)) as pilot:
+        await settle(pilot)
+        await press(pilot, "1", "2", "t")
+        for page in "2136":
+            await press(pilot, page)
+            drawn = (app.screen.styles.background, app.screen.styles.color)
+            assert drawn == tuple(Color.parse(app.theme_variables[name]) for name in ("background", "foreground")), page
 
 
 async def test_a_frozen_screen_asks_for_nothing(app: LabApp, home: Path) -> None:
