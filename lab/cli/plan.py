@@ -9,24 +9,27 @@ from typing import Annotated
 
 import typer
 
+from lab.cli.chosen import Data, Method, Model, chosen
 from lab.cli.options import Json, Sets
 from lab.cli.output import note, print_json, width
 
 
 def plan(
-    profile: Annotated[str, typer.Argument(metavar="PROFILE", help="Name on the search path, or a .toml file.")],
+    profile: Annotated[str, typer.Argument(metavar="PROFILE", help="Name on the search path, or a .toml file.")] = "",
     sets: Sets = None,
+    model: Model = "",
+    data: Data = "",
+    method: Method = "",
     time: Annotated[bool, typer.Option("--time", help="Load the model, time it for seconds, estimate.")] = False,
     json: Json = False,
 ) -> None:
     """Dry run: data report, one example with masked tokens dimmed, recipe, steps, memory. Loads no weights."""
     from lab.cli.estimate import estimate_study
     from lab.cli.planview import sections
-    from lab.profile.load import load_profile
     from lab.training.precheck import check
 
     logging.getLogger("bitsandbytes").setLevel(logging.ERROR)  # it advises on kernels that nobody asked for
-    resolved = load_profile(profile, sets or [])
+    (resolved,) = chosen([profile] if profile else [], sets or [], model, data, method)
     check(resolved.profile)  # before the libraries, which take seconds to load
     from lab.training.plan import plan as make
 

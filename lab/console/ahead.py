@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import gc
 import importlib
-import time
 
 from lab.console.keys import PAGES
+from lab.console.turns import give_way
 
 MODULES = (
     "lab.console.live",
@@ -26,4 +27,5 @@ def load_ahead() -> None:
     """Load the modules, the likeliest first, with a breath between two for keys and redraws."""
     for name in MODULES:
         importlib.import_module(name)
-        time.sleep(BREATH_SECONDS)
+        give_way(BREATH_SECONDS)
+    gc.freeze()  # modules stay for good: the collector need not walk them each time, while a key waits

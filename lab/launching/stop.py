@@ -106,15 +106,15 @@ def stop(
     Args:
         wait: seconds for the worker to finish its step and save.
         grace: seconds after each signal.
-        progress: is told each rung before it is taken.
+        progress: is told that it was asked, and each further rung before it is taken.
 
     Raises:
         RunStateError: nobody works on the run, or (with `force`) its process cannot be reached from here.
         OutOfSpaceError: the wish cannot be written, and `force` was not given.
     """
-    progress("asked: it finishes its step, saves and ends")
     try:
         ask(info.run, who)
+        progress("asked: it finishes its step, saves and ends")
     except OutOfSpaceError as error:  # a full disk must not keep a run from being stopped
         if not force:
             raise

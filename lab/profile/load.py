@@ -25,7 +25,7 @@ class Resolved:
     """A checked profile with the origin of every value.
 
     Attributes:
-        name: the profile's name, or "command line" for one made of flags alone.
+        name: the profile's name, or one made of data and method where there is no profile.
         tree: all values as plain data, defaults filled in.
     """
 

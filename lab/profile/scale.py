@@ -16,6 +16,7 @@ from lab.errors import UsageError
 from lab.profile.load import Resolved, resolve
 from lab.profile.schema import Profile
 from lab.profile.study import Study, load_study
+from lab.profile.tasks import KNOWN_TASKS
 from lab.text import did_you_mean, sanitize
 
 SCALES = ("full", "small")
@@ -71,7 +72,13 @@ def overlay(profile: Profile) -> dict[str, str]:
         "evaluate.rows": str(min(evaluate.rows or ROWS, ROWS)),
         "evaluate.max_new_tokens": str(min(evaluate.max_new_tokens, TOKENS)),
         "evaluate.batch_size": "0",
-        "evaluate.task": "[]",  # they are sets of the hub
+        "evaluate.task": f"[{', '.join(_lists(profile))}]",  # the others are sets of the hub
         "launch.kind": '"local"',
         "launch.gpus": str(min(profile.launch.gpus, 1)),
     }
+
+
+def _lists(profile: Profile) -> list[str]:
+    """Return the tasks that are lists of prompts which the lab brings along, as TOML."""
+    own = (task.name for task in profile.evaluate.task if task.source is None and not task.prompts)
+    return [f"{{name = {jsonio.dumps(name)}}}" for name in own if KNOWN_TASKS[name].prompts]
