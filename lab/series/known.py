@@ -8,9 +8,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from lab.series.families import shape_from_config
-from lab.series.shapes import ModelShape
-
 
 def _sizes(
     kind: str, hidden: int, intermediate: int, layers: int, heads: int, kv: int, head: int, vocab: int, tied: bool
@@ -56,9 +53,3 @@ def known_config(name: str) -> dict[str, Any] | None:
         if rest != bare and (not rest or rest[0] in "-_"):
             return KNOWN[key]
     return None
-
-
-def known_shape(name: str) -> ModelShape | None:
-    """Return the shape of the model called `name`; None if it is not known here."""
-    config = known_config(name)
-    return None if config is None else shape_from_config(config)

@@ -121,11 +121,6 @@ def moment_bytes(optimizer: str, dtype: str) -> float:
     return 2 * (EIGHT_BIT_MOMENT if "8bit" in optimizer else DTYPE_BYTES[dtype])
 
 
-def adam_bytes(parameters: int, dtype: str = "fp32", optimizer: str = "adamw") -> int:
-    """Return the bytes of `parameters` that train, in `dtype`: themselves, their gradients and AdamW's two moments."""
-    return round(parameters * (2 * DTYPE_BYTES[dtype] + moment_bytes(optimizer, dtype)))
-
-
 def trained_bytes(shape: ModelShape, setup: MemorySetup) -> tuple[int, int]:
     """Return what training takes beside the loaded weights: (what torch counts, what a paged optimiser has elsewhere).
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 from collections.abc import Collection, Sequence
 from dataclasses import asdict, dataclass
@@ -90,12 +89,6 @@ class GpuProbe:
         if self._nvml is not None:
             self._nvml.close()
             self._nvml = None
-
-
-def probe_gpus(indices: Sequence[int] | None = None, pids: Collection[int] = ()) -> list[GpuSample]:
-    """Look once at the GPUs `indices` (as `GpuProbe` counts them); an empty list without a driver."""
-    with contextlib.closing(GpuProbe(indices)) as probe:
-        return probe.sample(pids)
 
 
 def _thousandth(value: int | None) -> float | None:

@@ -63,15 +63,8 @@ def process_tree(pid: int) -> list[psutil.Process]:
         return []
 
 
-def tree_bytes(pid: int) -> int | None:
-    """Return the resident memory of process `pid` and its descendants, None once it is gone.
-
-    Pages that several of them share count once for each.
-    """
-    return _resident(process_tree(pid))
-
-
 def _resident(tree: Iterable[psutil.Process]) -> int | None:
+    """Return the resident memory of processes, None once all are gone; pages that several share count for each."""
     sizes = [size for size in map(_size, tree) if size is not None]
     return sum(sizes) if sizes else None
 

@@ -8,7 +8,8 @@ import pytest
 
 from lab.errors import UsageError
 from lab.profile.schema import Method
-from lab.series.known import KNOWN, known_config, known_shape
+from lab.series.families import shape_from_config
+from lab.series.known import KNOWN, known_config
 from lab.series.shapes import ModelShape, adapter_parameters, parameter_counts, trained_parameters
 from tests.fixtures.tiny_model import PEFT_ASKS
 
@@ -27,10 +28,15 @@ PUBLISHED = {
 }
 
 
+def known_shape(name: str) -> ModelShape:
+    config = known_config(name)
+    assert config is not None
+    return shape_from_config(config)
+
+
 @pytest.mark.parametrize(("name", "total"), PUBLISHED.items())
 def test_known_by_name(name: str, total: int) -> None:
     shape = known_shape(name)
-    assert shape is not None
     assert parameter_counts(shape).total == total
 
 
@@ -80,7 +86,6 @@ def test_shares_of_study_b(name: str, values: dict[str, Any], share: float) -> N
     from lab.modeling.methods import METHODS
 
     method, shape = Method(**values), known_shape(name)
-    assert shape is not None
     model = METHODS[method.kind](on_meta(name), method, 0)
     trained = trainable_count(model)
     assert 100 * trained / parameter_count(model) == pytest.approx(share, abs=0.05 if share > 1 else 0.001)
@@ -104,13 +109,11 @@ def test_the_formula_is_what_the_methods_train(name: str, values: dict[str, Any]
     from lab.modeling.methods import METHODS
 
     method, shape = Method(**values), known_shape(name)
-    assert shape is not None
     assert trainable_count(METHODS[method.kind](on_meta(name), method, 0)) == by_formula(shape, method)
 
 
 def test_a_fused_model_has_no_separate_projections() -> None:
     shape = known_shape("phi-3-mini")
-    assert shape is not None
     with pytest.raises(UsageError, match="no linear 'q_proj'"):
         adapter_parameters(shape, 8, ["q_proj"])
     assert trained_parameters(shape, "baseline") == 0

@@ -10,14 +10,14 @@ from lab.series.memory import (
     VALIDATION_TILE,
     MemorySetup,
     activation_bytes,
-    adam_bytes,
     backward_bytes,
     estimate,
     head_bytes,
     layer_bytes_per_token,
+    trained_bytes,
     weight_bytes,
 )
-from lab.series.shapes import ModelShape, adapter_parameters, parameter_counts
+from lab.series.shapes import ModelShape, parameter_counts
 
 GIB = 1 << 30
 SMOLLM2_135M = ModelShape(576, 1536, 30, 9, 3, 64, 49152, tied=True)
@@ -61,9 +61,9 @@ def test_fp32_doubles_and_int8_halves_the_linears() -> None:
     ("shape", "fp32", "bf16"), [(SMOLLM2_135M, 0.07, 0.04), (LLAMA_1B, 0.17, 0.08), (LLAMA_8B, 0.62, 0.31)]
 )
 def test_adapters_with_adam_in_gib(shape: ModelShape, fp32: float, bf16: float) -> None:
-    parameters = adapter_parameters(shape, 16)
-    assert round(adam_bytes(parameters) / GIB, 2) == fp32
-    assert round(adam_bytes(parameters, "bf16") / GIB, 2) == bf16
+    for dtype, expected in (("fp32", fp32), ("bf16", bf16)):
+        counted, paged = trained_bytes(shape, MemorySetup(1, rank=16, adapter_dtype=dtype))
+        assert (round(counted / GIB, 2), paged) == (expected, 0)
 
 
 def test_the_activations_of_a_layer_are_the_counted_ones() -> None:

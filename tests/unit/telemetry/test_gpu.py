@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Sequence
 from types import SimpleNamespace
 from typing import Any
 
 import pynvml
 import pytest
 
-from lab.telemetry.gpu import GpuProbe, GpuSample, probe_gpus
+from lab.telemetry.gpu import GpuProbe, GpuSample
 from lab.telemetry.nvml import GpuProcess, attribute
 
 Install = Callable[..., Any]
@@ -20,6 +21,12 @@ GIB = 1 << 30
 REFUSED = pynvml.NVMLError(pynvml.NVML_ERROR_NOT_SUPPORTED)
 MISMATCH = pynvml.NVMLLibraryMismatchError("the driver is older than pynvml")
 OWN, PARENT, NOBODY = os.getpid(), os.getppid(), 4_194_305  # beyond Linux's greatest PID
+
+
+def probe_gpus(indices: Sequence[int] | None = None, pids: Collection[int] = ()) -> list[GpuSample]:
+    """Look once."""
+    with contextlib.closing(GpuProbe(indices)) as probe:
+        return probe.sample(pids)
 
 
 def test_units_and_fields(nvml: Install, card: Card) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from lab.telemetry.host import HostProbe, disk_free, load_average, process_tree, tree_bytes
+from lab.telemetry.host import HostProbe, disk_free, load_average, process_tree
 
 HOLD = "import sys; data = bytearray(40 << 20); print('ready', flush=True); sys.stdin.read()"
 MIB = 1 << 20
@@ -31,7 +31,7 @@ def child() -> Iterator[subprocess.Popen[str]]:
 
 def test_the_tree_holds_its_children(child: subprocess.Popen[str]) -> None:
     assert {process.pid for process in process_tree(os.getpid())} >= {os.getpid(), child.pid}
-    alone, together = tree_bytes(child.pid), tree_bytes(os.getpid())
+    alone, together = (HostProbe(pid).sample().process_bytes for pid in (child.pid, os.getpid()))
     assert alone is not None
     assert together is not None
     assert alone > 40 * MIB
@@ -41,8 +41,8 @@ def test_the_tree_holds_its_children(child: subprocess.Popen[str]) -> None:
 def test_a_process_that_is_gone_has_no_memory(child: subprocess.Popen[str]) -> None:
     child.kill()
     child.wait()
-    assert tree_bytes(child.pid) is None
-    assert HostProbe(child.pid).sample().pids == frozenset()
+    sample = HostProbe(child.pid).sample()
+    assert (sample.process_bytes, sample.pids) == (None, frozenset())
 
 
 def test_a_child_that_ends_between_listing_and_looking_is_left_out(
@@ -53,7 +53,7 @@ def test_a_child_that_ends_between_listing_and_looking_is_left_out(
     child.kill()
     child.wait()
     monkeypatch.setattr("lab.telemetry.host.process_tree", lambda pid: [own, gone])
-    assert tree_bytes(own.pid) == pytest.approx(own.memory_info().rss, rel=0.2)
+    assert HostProbe(own.pid).sample().process_bytes == pytest.approx(own.memory_info().rss, rel=0.2)
 
 
 def test_the_first_look_has_no_processor_load_and_the_next_has() -> None:
