@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from lab.compare.entry import Entry, answers_of
+from lab.compare.tasks import TEST, metric_key
 from lab.errors import DataError
 from lab.scoring.names import METRIC_NAMES
+from lab.text import plural
 
 if TYPE_CHECKING:
     from lab.compare.intervals import Difference
@@ -41,43 +43,59 @@ def deltas_to(
 ) -> tuple[dict[tuple[str, str], Delta], list[str]]:
     """Return the differences by (row id, metric), and a sentence for each row that could not be tested.
 
-    A metric is tested where both rows have it with the same signature.
+    A metric is tested where both rows have it with the same signature: those of the test rows, and those of each task.
     """
     rows = [entry for entry in others if entry.id != reference.id]
-    if not rows:
-        return {}, []
-    try:
-        base = answers_of(reference)
-    except DataError as error:
-        return {}, [f"Differences to {reference.name} are not tested: {error.problem}"]
-    return _tested(reference, base, rows, resamples)
+    found: dict[tuple[str, str], Difference] = {}
+    notes: list[str] = []
+    for task in (TEST, *reference.tasks) if rows else ():
+        own = [entry for entry in rows if task == TEST or task in entry.tasks]
+        tested, sentences = _tested(reference, own, task, resamples)
+        found |= tested
+        notes += sentences
+    return _corrected(found), notes
+
+
+def same_answers(deltas: Iterable[Delta]) -> str:
+    """Return on what differences were tested, for people: "200 answers"; "answers" where sets differ in size."""
+    sizes = {delta.rows for delta in deltas}
+    return plural(sizes.pop(), "answer") if len(sizes) == 1 else "answers"
 
 
 def _tested(
-    reference: Entry, base: list[Answer], rows: Sequence[Entry], resamples: int
-) -> tuple[dict[tuple[str, str], Delta], list[str]]:
+    reference: Entry, rows: Sequence[Entry], task: str, resamples: int
+) -> tuple[dict[tuple[str, str], Difference], list[str]]:
+    """Return the differences in the metrics of one task, by (row id, key of the metric)."""
     from lab.compare.intervals import differences_to, same_rows
 
+    of = "" if task == TEST else f" in {task}"
+    try:
+        base = answers_of(reference, task)
+    except DataError as error:
+        return {}, [f"Differences to {reference.name}{of} are not tested: {error.problem}"]
     answers: dict[str, list[Answer]] = {}
     notes: list[str] = []
     for entry in rows:
         try:
-            own = answers_of(entry)
+            own = answers_of(entry, task)
             same_rows(base, own)
             answers[entry.id] = own
         except DataError as error:
-            notes.append(f"Differences of {entry.name} to {reference.name} are not tested: {error.problem}")
-    names = {entry.id: _shared(entry, reference) for entry in rows if entry.id in answers}
-    return _corrected(differences_to(base, answers, names, resamples=resamples)), notes
+            notes.append(f"Differences of {entry.name} to {reference.name}{of} are not tested: {error.problem}")
+    names = {entry.id: _shared(entry, reference, task) for entry in rows if entry.id in answers}
+    found = differences_to(base, answers, names, resamples=resamples)
+    return {(row, metric_key(task, name)): difference for (row, name), difference in found.items()}, notes
 
 
-def _shared(entry: Entry, reference: Entry) -> list[str]:
+def _shared(entry: Entry, reference: Entry, task: str) -> list[str]:
+    """Return the metrics of `task`, by their bare names, that both rows have with the same signature."""
+    keys = {name: metric_key(task, name) for name in METRIC_NAMES}
     return [
         name
-        for name in METRIC_NAMES
-        if name in entry.metrics
-        and name in reference.metrics
-        and entry.metrics[name]["signature"] == reference.metrics[name]["signature"]
+        for name, key in keys.items()
+        if key in entry.metrics
+        and key in reference.metrics
+        and entry.metrics[key]["signature"] == reference.metrics[key]["signature"]
     ]
 
 

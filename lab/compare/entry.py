@@ -5,7 +5,7 @@ Called by the commands `compare`, `samples`, `runs diff` and `study show`, and b
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -37,6 +37,7 @@ class Entry:
             each task's; numbers may be NaN.
         counts: rows answered, and how many of them are empty, failed, cut.
         cost: what `lab.compare.cost` knows.
+        tasks: the evaluation of each task that `metrics` were taken from, by the task's name.
         tree: the resolved profile.
         tokens_seen: real tokens the weights were trained on; unlike `cost["train_tokens"]` without replayed steps.
         notes: what to say of this row beneath a table: `is training, not evaluated`.
@@ -59,6 +60,7 @@ class Entry:
     seed: int | None = None
     tokens_seen: int | None = None
     evaluation: EvaluationPaths | None = None
+    tasks: dict[str, EvaluationPaths] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     remarks: dict[str, str] = field(default_factory=dict)
 
@@ -75,7 +77,8 @@ def load_entry(info: RunInfo) -> Entry:
     scored = clean(read_json(evaluation.metrics) or {}) if evaluation else {}
     history = read_history(run)
     tree = profile_tree(run)
-    tasks, remarks = _task_metrics(run)
+    tasks = newest_by_task(run)
+    task_metrics, remarks = _task_metrics(tasks)
     cost = _cost(info, history, scored.get("cost"))
     chain, note = _chain(run, cost) if at(tree, "model.adapter") else (None, ())
     return Entry(
@@ -84,7 +87,7 @@ def load_entry(info: RunInfo) -> Entry:
         profile=info.text("profile"),
         method=info.text("method"),
         state=info.state,
-        metrics=scored_metrics(scored) | tasks,
+        metrics=scored_metrics(scored) | task_metrics,
         counts=scored.get("counts", {}),
         cost=cost | (chain or {}),
         spec=clean(read_json(evaluation.spec) or {}) if evaluation else {},
@@ -94,16 +97,19 @@ def load_entry(info: RunInfo) -> Entry:
         seed=at(tree, "train.seed"),
         tokens_seen=sum(history.step_tokens) if history.steps else None,
         evaluation=evaluation,
+        tasks={name: paths for name, (paths, _) in tasks.items()},
         notes=(*_notes(info, evaluation, scored), *note),
         remarks=scored.get("notes", {}) | remarks,
     )
 
 
-def _task_metrics(run: RunPaths) -> tuple[dict[str, dict[str, Any]], dict[str, str]]:
+def _task_metrics(
+    tasks: Mapping[str, tuple[EvaluationPaths, dict[str, Any]]],
+) -> tuple[dict[str, dict[str, Any]], dict[str, str]]:
     """Return the metrics of all tasks, and what to say of them, by their keys in the table."""
     metrics: dict[str, dict[str, Any]] = {}
     remarks: dict[str, str] = {}
-    for task, (paths, spec) in newest_by_task(run).items():
+    for task, (paths, spec) in tasks.items():
         scored = clean(read_json(paths.metrics) or {})
         asked = how_asked(spec)
         for name, record in scored_metrics(scored).items():
@@ -127,13 +133,14 @@ def profile_tree(run: RunPaths) -> dict[str, Any]:
     return tree
 
 
-def answers_of(entry: Entry) -> list[Answer]:
-    """Return the answers that the entry's metrics were computed from, raw as the scorers want them.
+def answers_of(entry: Entry, task: str = TEST) -> list[Answer]:
+    """Return the answers that the entry's metrics of `task` were computed from, raw as the scorers want them.
 
     Raises:
         DataError: a line of the generations is damaged.
     """
-    return answers_in(entry.evaluation) if entry.evaluation else []
+    evaluation = entry.evaluation if task == TEST else entry.tasks.get(task)
+    return answers_in(evaluation) if evaluation else []
 
 
 def answers_in(evaluation: EvaluationPaths) -> list[Answer]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from lab.compare.columns import Column
+from lab.compare.deltas import same_answers
 from lab.compare.entry import Entry
 from lab.compare.report.chartlist import finite
 from lab.compare.report.gather import Report, ReportRow
@@ -54,10 +55,9 @@ def differences(report: Report) -> Markup:
         found = [delta_cell(deltas.get((entry.id, column.key)), column, BRACKETS) for column in columns]
         name = element("th", report.table.labels[entry.id], scope="row")
         body.append(element("tr", name, *(element("td", text, class_="num") for text in found)))
-    answers = next(iter(deltas.values())).rows
     text = (
-        f"Differences to {report.table.labels[reference]} on the same {answers:,} answers: 95 % intervals of the "
-        f"paired bootstrap, p corrected by Holm over {len(deltas):,} tests."
+        f"Differences to {report.table.labels[reference]} on the same {same_answers(deltas.values())}: 95 % "
+        f"intervals of the paired bootstrap, p corrected by Holm over {len(deltas):,} tests."
     )
     return join([element("p", text), _table(head, body)])
 

@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 
 from lab.compare.best import value_of
 from lab.compare.columns import Column
+from lab.compare.deltas import same_answers
 from lab.compare.table import Table
 from lab.compare.views.cells import ASCII, BRACKETS, HALF, UNICODE, Glyphs, cell, delta_cell
 from lab.compare.views.fold import fold, hung
@@ -100,9 +101,8 @@ def _differences(table: Table, width: int | None, glyphs: Glyphs) -> list[str]:
         return [head + line for head, line in zip(names, [[c.label for c in columns], *body], strict=True)]
 
     block = fitted(fill, columns, 1, width, glyphs)
-    first = next(iter(table.deltas.values()))
     title = (
-        f"Differences to {table.labels[table.reference]} on the same {plural(first.rows, 'answer')}"
+        f"Differences to {table.labels[table.reference]} on the same {same_answers(table.deltas.values())}"
         f" (p corrected by Holm for {plural(len(table.deltas), 'test')})"
     )
     left_out = f"No room for {', '.join(column.label for column in block.dropped)}." if block.dropped else ""

@@ -11,10 +11,20 @@ import pytest
 from lab.compare.best import best_of, reference_of
 from lab.compare.columns import COST_COLUMNS, Column, quality_columns
 from lab.compare.cost import COST_KEYS
+from lab.compare.deltas import same_answers
 from lab.compare.entry import Entry, load_entry
 from lab.compare.table import Table, build_table
 from lab.runs.store import read_run
-from tests.fixtures.folders import SPEC, START, answered, make_run, power_samples, right_answers, training_events
+from tests.fixtures.folders import (
+    SPEC,
+    START,
+    add_evaluation,
+    answered,
+    make_run,
+    power_samples,
+    right_answers,
+    training_events,
+)
 
 ROWS = 40
 
@@ -150,6 +160,23 @@ def test_differences_are_tested_against_the_baseline(entries: list[Entry]) -> No
     assert 0.5 < delta.low < 0.7 < delta.high < 0.9
     assert (delta.rows, delta.test) == (40, "exact McNemar")
     assert table.best["json_match"] == {lora}
+
+
+def test_tasks_are_tested_on_their_own_answers(tmp_path: Path) -> None:
+    entries = []
+    for name, right, asked in (("lora", 30, 9), ("baseline", 2, 1)):
+        folder = make_run(tmp_path, name, generations=answered(right_answers(ROWS, right)))
+        add_evaluation(folder, answered(right_answers(10, asked)), spec={"hash": "beef", "task": "squad"})
+        info = read_run(folder)
+        assert info is not None
+        entries.append(load_entry(info))
+    table = build_table(entries)
+    lora = entries[0].id
+    delta = table.deltas[lora, "squad/json_match"]
+    assert (delta.rows, delta.test) == (10, "exact McNemar")
+    assert delta.difference == pytest.approx(0.8)
+    assert table.deltas[lora, "json_match"].rows == ROWS
+    assert same_answers(table.deltas.values()) == "answers"
 
 
 def test_p_values_are_corrected_for_the_whole_table(entries: list[Entry]) -> None:
