@@ -169,6 +169,14 @@ def test_study_c_compares_both_stages_with_each_alone() -> None:
     assert rows["3B QLoRA, direct"].resolved.profile.model.adapter == ""
 
 
+def test_lists_of_prompts_stay_at_small_scale_and_sets_of_the_hub_go() -> None:
+    asked = {
+        name: {task.name for row in load_scaled(name, (), "small").rows for task in row.resolved.profile.evaluate.task}
+        for name in ("c-two-stages", "e-rank-placement")
+    }
+    assert asked == {"c-two-stages": {"general-prompts", "course-prompts"}, "e-rank-placement": set()}
+
+
 def test_study_d_prices_nf4_alone_and_varies_rank_and_targets() -> None:
     rows = rows_of("d-memory-quality")
     assert [kind for _, kind, _, _ in rows.values()][:2] == ["baseline", "baseline nf4"]

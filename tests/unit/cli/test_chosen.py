@@ -1,0 +1,34 @@
+"""What a command line trains: profiles, or what model, data and method make without one."""
+
+from __future__ import annotations
+
+import pytest
+
+from lab.cli.chosen import chosen
+from lab.errors import UsageError
+
+
+@pytest.mark.parametrize(
+    ("model", "data", "method", "name", "kind"),
+    [
+        ("owner/model", "owner/alpaca", "qlora", "alpaca-qlora", "qlora"),
+        ("owner/model", "folder/rows.jsonl", "", "rows-lora", "lora"),
+        ("", "bundled:helpdesk", "full", "helpdesk-full", "full"),
+    ],
+)
+def test_without_a_profile(model: str, data: str, method: str, name: str, kind: str) -> None:
+    (made,) = chosen([], ["train.epochs=2"], model, data, method)
+    profile = made.profile
+    assert (made.name, profile.method.kind, profile.train.epochs) == (name, kind, 2)
+    assert [source.name for source in profile.data.source] == [data]
+    assert not model or profile.model.name == model
+
+
+def test_flags_change_profiles_and_assignments_win() -> None:
+    (made,) = chosen(["demo-lora"], ["method.kind='full'"], "", "bundled:helpdesk", "qlora")
+    assert (made.name, made.profile.method.kind) == ("demo-lora", "full")
+
+
+def test_nothing_to_train_on() -> None:
+    with pytest.raises(UsageError, match="nothing to train on"):
+        chosen([], [], "owner/model", "", "lora")
