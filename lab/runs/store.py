@@ -117,7 +117,10 @@ def find_run(text: str, root: Path | None = None) -> RunInfo:
         return fitting[0]
     if not fitting:
         hint = did_you_mean(text, [info.id for info in runs] + [info.labels.name for info in runs if info.labels.name])
-        raise NotFoundError(f"No run is called {sanitize(text, newlines=False)!r}.{hint}", "See `lab runs list`.")
+        name = sanitize(text, newlines=False)
+        of_study = bool(text) and any(info.labels.study == text for info in runs)
+        where = f"It is a study: `lab study show {name}`." if of_study else "See `lab runs list`."
+        raise NotFoundError(f"No run is called {name!r}.{hint}", where)
     names = ", ".join(info.id for info in fitting[:5])
     raise UsageError(f"{text!r} fits {plural(len(fitting), 'run')}: {names}.", "Give more of the id.")
 

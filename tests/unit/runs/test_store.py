@@ -121,6 +121,13 @@ def test_what_fits_no_run_or_several(three: Path, text: str, error: type[LabErro
     assert caught.value.exit_code == (2 if error is UsageError else 3)
 
 
+def test_a_study_is_no_run_and_its_table_is_named(three: Path) -> None:
+    write_labels(RunPaths(three / "20270101-0000-smollm2-lora-aaaa"), Labels(study="demo", row="LoRA"))
+    with pytest.raises(NotFoundError, match="No run is called 'demo'") as caught:
+        find_run("demo", three)
+    assert caught.value.remedy == "It is a study: `lab study show demo`."
+
+
 def test_an_empty_text_names_no_run_even_where_there_is_one(make: Make, tmp_path: Path) -> None:
     make(state="completed")
     with pytest.raises(NotFoundError):
