@@ -112,5 +112,7 @@ def describe_end(info: RunInfo) -> str:
     reason, remedy = str(end.get("reason") or ""), str(end.get("remedy") or "")
     tail = f": {reason} {remedy}".rstrip() if reason else ""
     if info.state == "lost":
-        tail = f": its worker is gone. Go on with `lab runs resume {info.id}`."
+        job = info.run.folder.parent.name == "jobs"  # of a run: there is nothing in it to go on from
+        again = "Give the command again." if job else f"Go on with `lab runs resume {info.id}`."
+        tail = f": its worker is gone. {again}"
     return sanitize(f"{info.id} {info.state}{tail}", newlines=False)

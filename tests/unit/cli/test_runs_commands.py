@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
 
+from lab.cli.follow import describe_end
 from lab.launching.recorded import read_started
 from lab.runs.labels import Labels, read_labels
 from lab.runs.paths import RunPaths
+from lab.runs.store import read_run
 from tests.fixtures.folders import make_run
 from tests.unit.cli.conftest import Lab, content
 
@@ -120,6 +123,16 @@ def test_watching_what_has_ended_tells_how(lab: Lab, four: dict[str, RunPaths], 
     assert [run["state"] for run in said.json["runs"]] == [state]
     assert f"{four[state].id} {state}" in said.err
     assert ("lab runs resume" if state == "lost" else "why mend it") in said.err
+
+
+def test_a_lost_job_is_begun_again_and_a_lost_run_resumed(home: Path, four: dict[str, RunPaths]) -> None:
+    job = RunPaths(four["completed"].jobs / "20270115-0900-gguf-0000")
+    job.folder.parent.mkdir()
+    shutil.copytree(four["lost"].folder, job.folder)
+    for run, remedy in ((job, "Give the command again."), (four["lost"], f"`lab runs resume {four['lost'].id}`.")):
+        info = read_run(run)
+        assert info is not None
+        assert describe_end(info).endswith(remedy)
 
 
 def test_diff_names_each_difference_with_its_class(lab: Lab, home: Path) -> None:
