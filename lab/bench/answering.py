@@ -7,7 +7,6 @@
 from __future__ import annotations
 
 import json
-import resource
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -17,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from lab.launching.child import Emit, serve
 from lab.modeling.cpu import limit_cpu
 from lab.profile.schema import Evaluate
+from lab.telemetry.host import peak_bytes
 
 if TYPE_CHECKING:
     from lab.evaluation.generate import Answered, Answerer
@@ -107,13 +107,13 @@ def speed(answers: Sequence[Answered]) -> float | None:
     return sum(one.tokens for one in answers) / seconds if seconds else None
 
 
-def memory() -> tuple[int, str]:
-    """Return the most memory that this process held, and what kind of memory that is."""
+def memory() -> tuple[int | None, str]:
+    """Return the most memory that this process held, None where that is not known, and what kind of memory that is."""
     import torch
 
     if torch.cuda.is_available():
         return torch.cuda.max_memory_allocated(), "torch allocated"
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024, "resident set"
+    return peak_bytes(), "resident set"
 
 
 def work(task: dict[str, Any], emit: Emit) -> None:

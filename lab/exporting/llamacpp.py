@@ -8,7 +8,6 @@ the logits, by the rules that transformers follows, so that a file's answers dif
 from __future__ import annotations
 
 import json
-import resource
 import sys
 import time
 from collections.abc import Iterator, Sequence
@@ -18,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from lab.errors import LabError, NotFoundError
 from lab.launching.child import Emit, json_lines, serve
+from lab.telemetry.host import peak_bytes
 from lab.text import sanitize
 
 if TYPE_CHECKING:
@@ -186,8 +186,7 @@ def work(task: dict[str, Any], emit: Emit) -> None:
                 "same_prompt": prompt == row["ids"][: row["answer_from"]],
             }
         )
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-    emit({"first_token_seconds": first_token(engine, task["rows"][:5]), "memory_bytes": peak})
+    emit({"first_token_seconds": first_token(engine, task["rows"][:5]), "memory_bytes": peak_bytes()})
 
 
 def likelihood(engine: Engine, ids: Sequence[int], supervised: Sequence[int]) -> tuple[float, int]:

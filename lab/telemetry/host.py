@@ -69,6 +69,19 @@ def _resident(tree: Iterable[psutil.Process]) -> int | None:
     return sum(sizes) if sizes else None
 
 
+def peak_bytes() -> int | None:
+    """Return the largest resident set that this program had, None where the system does not tell (it is not Linux).
+
+    Not `ru_maxrss`: Linux keeps that across `exec`, so a child would start with the peak of whoever forked it.
+    """
+    try:
+        lines = Path("/proc/self/status").read_text(encoding="ascii", errors="replace").splitlines()
+    except OSError:
+        return None
+    kib = next((line.split()[1] for line in lines if line.startswith("VmHWM:")), None)
+    return None if kib is None else int(kib) * 1024
+
+
 def _size(process: psutil.Process) -> int | None:
     try:
         return int(process.memory_info().rss)

@@ -11,7 +11,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from lab.telemetry.host import HostProbe, disk_free, load_average, process_tree
+from lab.telemetry.host import HostProbe, disk_free, load_average, peak_bytes, process_tree
 
 HOLD = "import sys; data = bytearray(40 << 20); print('ready', flush=True); sys.stdin.read()"
 MIB = 1 << 20
@@ -77,3 +77,17 @@ def test_load_average_is_none_where_the_system_has_none(monkeypatch: pytest.Monk
 
     monkeypatch.setattr(os, "getloadavg", refuse)
     assert load_average() is None
+
+
+def test_the_peak_is_the_programs_own_and_not_that_of_whoever_started_it() -> None:
+    held = bytearray(200 * MIB)
+    code = (
+        "from lab.telemetry.host import peak_bytes; print(peak_bytes()); x = bytearray(30 << 20); print(peak_bytes())"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    before, after = map(int, done.stdout.split())
+    assert before < 150 * MIB
+    assert after > before + 25 * MIB
+    own = peak_bytes()
+    assert own is not None
+    assert own > len(held)
