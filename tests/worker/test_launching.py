@@ -219,7 +219,7 @@ def test_full_disk_keeps_nobody_from_stopping(monkeypatch: pytest.MonkeyPatch) -
     lines: list[str] = []
     stopped = stop(info(run), who="somebody", wait=PATIENCE, force=True, grace=PATIENCE, progress=lines.append)
     assert (stopped.rung, stopped.state) == ("terminated", "stopped")
-    assert lines[1] == "No space is left. Free some."
+    assert lines[0] == "No space is left. Free some."
 
 
 def test_kill_takes_the_children_along() -> None:

@@ -168,9 +168,10 @@ def test_on_a_full_disk_the_end_is_still_written(folder: Path, tmp_path: Path, m
     monkeypatch.setenv("LAB_HOME", str(small))
     try:
         run = start_tiny(folder)
+        (small / "ballast").write_bytes(bytes(180 << 20))  # now: what is left must be full before the last step
         wait_until(lambda: bool(events(run, "step")))
         with pytest.raises(OSError, match="space"):
-            fill(small / "ballast")
+            fill(small / "rest")
         state = wait_ended(run)
         assert state["state"] == "failed"
         assert "space" in state["end"]["reason"].lower()

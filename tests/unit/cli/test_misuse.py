@@ -22,7 +22,8 @@ LINE = [sys.executable, "-m", "lab"]
     [
         (["trian", "x"], ["No such command 'trian'", "Did you mean", "'train'", "See `lab -h`."]),
         (["runs", "lst"], ["No such command 'lst'", "See `lab runs -h`."]),
-        (["plan"], ["Missing argument", "PROFILE", "See `lab plan -h`."]),
+        (["plan"], ["There is nothing to train on.", "`lab profiles list`", "--data"]),
+        (["profiles", "show"], ["Missing argument", "See `lab profiles show -h`."]),
         (["plan", "x", "--sett", "y"], ["--sett", "--set", "See `lab plan -h`."]),
         (["bench", "startup", "-n", "0"], ["--repeats", "See `lab bench startup -h`."]),
     ],
