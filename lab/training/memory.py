@@ -6,6 +6,8 @@ import gc
 from collections.abc import Callable
 from pathlib import Path
 
+from lab.telemetry.host import peak_bytes
+
 _PEAK_RESET = "5"  # proc_pid_clear_refs(5): the peak of the resident set starts anew
 
 
@@ -23,15 +25,7 @@ def start_peak(device: str) -> tuple[str, Callable[[], int | None]]:
         Path("/proc/self/clear_refs").write_text(_PEAK_RESET)
     except OSError:  # no Linux, or a kernel without it: the peak then counts from the process's start
         pass
-    return "resident set", _resident_peak
-
-
-def _resident_peak() -> int | None:
-    try:
-        lines = Path("/proc/self/status").read_text().splitlines()
-    except OSError:
-        return None
-    return next((int(line.split()[1]) * 1024 for line in lines if line.startswith("VmHWM:")), None)
+    return "resident set", peak_bytes
 
 
 def reserved_bytes(device: str) -> int | None:
