@@ -110,7 +110,7 @@ def wait_for_device(
                 if handle is not None:
                     return _device(choice, handle)
             line = _waiting_line(folder, choices, older)
-            if line != said:
+            if line and line != said:
                 waiting(line)
                 said = line
             time.sleep(poll)
@@ -177,12 +177,15 @@ def _lock_name(gpu: Gpu) -> str:
 
 
 def _waiting_line(folder: Path, choices: list[_Choice], older: list[Ticket]) -> str:
-    """Say what is waited for and behind whom: first those who hold a device, then those who stand before us."""
+    """Say what is waited for and behind whom: first those who hold a device, then those who stand before us.
+
+    Empty where nobody is in the way any more: a device came free since it was looked at, and the next look takes it.
+    """
     ours = {choice.lock for choice in choices}
     holding = [name for choice in choices if (name := holder(folder, choice.lock)) is not None]
     before = [other.run for other in older if ours.intersection(other.locks)]
     blocking = list(dict.fromkeys([*holding, *before]))
-    return f"waiting for {_target(choices)}" + (f" behind {_and_more(blocking)}" if blocking else "")
+    return f"waiting for {_target(choices)} behind {_and_more(blocking)}" if blocking else ""
 
 
 def _target(choices: list[_Choice]) -> str:

@@ -148,6 +148,22 @@ def test_waiting_says_each_line_once(folder: Path) -> None:
     device.release()
 
 
+def test_device_that_comes_free_between_two_looks_is_taken_in_silence(monkeypatch: pytest.MonkeyPatch) -> None:
+    device = claim(run="holder")
+    seen: list[str | None] = []
+
+    def free_after_the_first_look(folder: Path, name: str) -> str | None:
+        seen.append(hostlocks.holder(folder, name))
+        device.release()
+        return seen[-1]
+
+    monkeypatch.setattr(devices, "holder", free_after_the_first_look)
+    found = wait_for_device("me", 0, waiting=pytest.fail, should_stop=lambda: False, poll=0)
+    assert found is not None
+    assert seen == ["holder", None, None]
+    found.release()
+
+
 def test_older_ticket_comes_first_although_the_gpu_is_free() -> None:
     with hostlocks.ticket(hostlocks.lock_folder(), "older", ("GPU-0.lock",)):
         lines: list[str] = []
