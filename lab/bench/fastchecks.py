@@ -13,13 +13,16 @@ import sys
 import traceback
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from lab.bench.tinymodels import FAMILIES, adapted, packed_rows
 from lab.modeling.fast import kernels
+from lab.modeling.fast.frozen import unpack
 from lab.modeling.fast.head import head_loss
 from lab.modeling.fast.install import fused
 from lab.modeling.fast.step import PackedStep
@@ -153,18 +156,34 @@ def check_flash(at: Setting) -> float:
 
 
 def check_steps(
-    family: str, quantised: str = "", *, graph: bool = False, recomputed: bool = False, blocks: bool = False
+    family: str,
+    quantised: str = "",
+    *,
+    dora: bool = False,
+    graph: bool = False,
+    recomputed: bool = False,
+    blocks: bool = False,
 ) -> Check:
     """Return a check of whole micro-steps with fused projections: losses and the gradients of all adapters."""
 
     def check(at: Setting) -> float:
-        model = adapted(family, at.device, at.dtype, quantised=quantised)
+        model = adapted(family, at.device, at.dtype, quantised=quantised, dora=dora)
+        if quantised == "int8":
+            _keep_activations(model, at.dtype)
         if recomputed:
             model.get_base_model().activation_checkpointing_enable({"use_reentrant": False})
             model.enable_input_require_grads()
         return _steps_apart(model, at, graph=graph, blocks=blocks)
 
     return check
+
+
+def _keep_activations(model: Any, dtype: torch.dtype) -> None:
+    """Let 8-bit linears compute by what their weights stand for: on a GPU LLM.int8() rounds what it multiplies too."""
+    for module in model.modules():
+        if type(module).__name__ == "Linear8bitLt" and hasattr(module, "state"):
+            whole = unpack(module, torch.empty(module.weight.shape, dtype=dtype, device=module.weight.device))
+            module.forward = partial(functional.linear, weight=whole)
 
 
 def _steps_apart(model: Any, at: Setting, *, graph: bool, blocks: bool) -> float:
@@ -210,12 +229,18 @@ def checks(device: torch.device) -> dict[str, Check]:
     if device.type == "cuda":
         found["attention, grouped heads"] = check_flash
     found |= {f"projections, {family}": check_steps(family) for family in FAMILIES}
-    found |= {f"projections, {kind}": check_steps("llama", kind) for kind in ("nf4", "nf4 double")}
+    found |= {f"projections, {kind}": check_steps("llama", kind) for kind in ("nf4", "nf4 double", "int8")}
+    found |= {f"projections, dora, {family}": check_steps(family, dora=True) for family in ("qwen2", "gemma3")}
+    found["projections, dora, nf4"] = check_steps("llama", "nf4", dora=True)
     found |= {f"blocks, {family}": check_steps(family, blocks=True) for family in ("llama", "mistral", "qwen2")}
-    found["blocks, nf4"] = check_steps("llama", "nf4", blocks=True)
+    found |= {f"blocks, {kind}": check_steps("llama", kind, blocks=True) for kind in ("nf4", "int8")}
+    found["blocks, dora"] = check_steps("llama", dora=True, blocks=True)
     found["blocks, recomputed"] = check_steps("llama", recomputed=True, blocks=True)
     found["blocks, replayed"] = check_steps("llama", graph=True, blocks=True)
-    found["blocks, nf4, replayed"] = check_steps("llama", "nf4", graph=True, blocks=True)
+    found |= {
+        f"blocks, {kind}, replayed": check_steps("llama", kind, graph=True, blocks=True) for kind in ("nf4", "int8")
+    }
+    found["blocks, dora, replayed"] = check_steps("llama", dora=True, graph=True, blocks=True)
     found["projections, recomputed"] = check_steps("llama", recomputed=True)
     found |= {f"replayed, {family}": check_steps(family, graph=True) for family in ("llama", "gemma3")}
     found["replayed, nf4"] = check_steps("llama", "nf4", graph=True)

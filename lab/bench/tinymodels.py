@@ -41,12 +41,18 @@ def config_of(family: str, vocabulary: int) -> Any:
 
 
 def adapted(
-    family: str, device: torch.device, dtype: torch.dtype, *, vocabulary: int = 512, quantised: str = ""
+    family: str,
+    device: torch.device,
+    dtype: torch.dtype,
+    *,
+    vocabulary: int = 512,
+    quantised: str = "",
+    dora: bool = False,
 ) -> Any:
     """Return a random model of a family with adapters that have learnt something, in training mode.
 
     Args:
-        quantised: "", "nf4", or "nf4 double".
+        quantised: "", "nf4", "nf4 double", or "int8".
     """
     import transformers
     from peft import LoraConfig, get_peft_model
@@ -57,31 +63,45 @@ def adapted(
         if "norm" in name or name.endswith("bias"):
             parameter.data.add_(torch.randn_like(parameter) * 0.1)
     if quantised:
-        _quantise(model, dtype, double=quantised.endswith("double"))
+        _quantise(model, dtype, quantised)
     model = model.to(device).requires_grad_(False)
-    adapters = LoraConfig(r=RANK, lora_alpha=ALPHA, target_modules="all-linear", task_type="CAUSAL_LM")
+    adapters = LoraConfig(r=RANK, lora_alpha=ALPHA, target_modules="all-linear", task_type="CAUSAL_LM", use_dora=dora)
     with_adapters = get_peft_model(model, adapters)
     for name, parameter in with_adapters.named_parameters():
         if parameter.requires_grad:
             parameter.data = parameter.data.float()
         if "lora_B" in name:
             parameter.data.normal_(std=0.05)
+        if "lora_magnitude" in name:
+            parameter.data.mul_(1 + 0.1 * torch.randn_like(parameter))
     return with_adapters.train()
 
 
-def _quantise(model: Any, dtype: torch.dtype, *, double: bool) -> None:
-    """Put 4-bit linears in place of those of the decoder; they quantise as they move to a device."""
-    from bitsandbytes.nn import Linear4bit, Params4bit
-
-    model.is_loaded_in_4bit = True
+def _quantise(model: Any, dtype: torch.dtype, kind: str) -> None:
+    """Put linears of few bits in place of those of the decoder; they quantise as they move to a device."""
     for module in list(model.get_decoder().modules()):
         for name, linear in list(module.named_children()):
             if type(linear) is torch.nn.Linear:
-                packed = Linear4bit(linear.in_features, linear.out_features, bias=False, compute_dtype=dtype)
-                options = {"quant_type": "nf4", "compress_statistics": double, "module": packed}
-                packed.weight = Params4bit(linear.weight.data, requires_grad=False, **options)
-                packed.support_avx512bf16_for_cpu = False
-                setattr(module, name, packed)
+                setattr(module, name, _in_8_bits(linear) if kind == "int8" else _in_4_bits(linear, dtype, kind))
+    setattr(model, "is_loaded_in_8bit" if kind == "int8" else "is_loaded_in_4bit", True)
+
+
+def _in_4_bits(linear: torch.nn.Linear, dtype: torch.dtype, kind: str) -> Any:
+    from bitsandbytes.nn import Linear4bit, Params4bit
+
+    packed = Linear4bit(linear.in_features, linear.out_features, bias=False, compute_dtype=dtype)
+    options = {"quant_type": "nf4", "compress_statistics": kind.endswith("double"), "module": packed}
+    packed.weight = Params4bit(linear.weight.data, requires_grad=False, **options)
+    packed.support_avx512bf16_for_cpu = False
+    return packed
+
+
+def _in_8_bits(linear: torch.nn.Linear) -> Any:
+    from bitsandbytes.nn import Int8Params, Linear8bitLt
+
+    packed = Linear8bitLt(linear.in_features, linear.out_features, bias=False, has_fp16_weights=False, threshold=6.0)
+    packed.weight = Int8Params(linear.weight.data, requires_grad=False, has_fp16_weights=False)
+    return packed
 
 
 def packed_rows(seed: int, *, multiple: int, device: torch.device, vocabulary: int = 512) -> dict[str, Any]:

@@ -68,18 +68,14 @@ class _Kept:
 
 def _product(group: Group, x: Tensor, plus: Tensor | None = None) -> tuple[Tensor, Tensor]:
     """Return a group's output with its adapters, `plus` added, (tokens, outputs), and the adapters' inner states."""
-    inner = x @ group.low.t()
-    high, weight = group.high.t(), group.weight().t()
-    if group.bias is not None:
-        y = torch.addmm(group.bias, x, weight).addmm_(inner, high)
+    high = group.high.t()
+    if group.bias is not None or group.gains is not None:
+        y, inner = group.base(x)
+        y.addmm_(inner, high)
         return (y if plus is None else y.add_(plus)), inner
+    inner = x @ group.low.t()
     y = inner @ high if plus is None else torch.addmm(plus, inner, high)
-    return y.addmm_(x, weight), inner
-
-
-def _pulled(group: Group, dy: Tensor, d_inner: Tensor) -> Tensor:
-    """Return the gradient of a group's input, as `Group.input_gradient`."""
-    return (d_inner @ group.low).addmm_(dy, group.weight())
+    return y.addmm_(x, group.weight().t()), inner
 
 
 class _NormedHeads(torch.autograd.Function):
@@ -108,7 +104,7 @@ class _NormedHeads(torch.autograd.Function):
         del normed
         if not ctx.needs_input_grad[0]:
             return None, None, None, *adapters
-        pulled, shape = _pulled(group, dy, d_inner), gradients[1].shape
+        pulled, shape = group.input_gradient(dy, d_inner), gradients[1].shape
         same = gradients[1].reshape(rows.shape)
         dx = norm_rows_backward(rows, norm.weight, scale, pulled, one_more=norm.one_more, plus=same)
         return dx.view(shape), None, None, *adapters
@@ -132,7 +128,7 @@ class _AddedProduct(torch.autograd.Function):
         dy = gradients[0].reshape(len(rows), -1)
         d_inner = dy @ ctx.group.high
         adapters = ctx.group.adapter_gradients(rows, inner, dy, d_inner)
-        return _pulled(ctx.group, dy, d_inner).view(ctx.shape), gradients[0], None, *adapters
+        return ctx.group.input_gradient(dy, d_inner).view(ctx.shape), gradients[0], None, *adapters
 
 
 class _NormedPair(torch.autograd.Function):
@@ -158,7 +154,7 @@ class _NormedPair(torch.autograd.Function):
         block, norm = ctx.block, ctx.block.between
         dy = gradients[2].reshape(rows.shape)
         d_down = dy @ block.down.high
-        product = _pulled(block.down, dy, d_down)  # its gradient, and after the next line the product itself
+        product = block.down.input_gradient(dy, d_down)  # its gradient, and after the next line the product itself
         gated_backward_(both, inner, block.pair.high, product, gelu=block.gelu)
         after = block.down.adapter_gradients(product, ctx.kept.inner, dy, d_down)
         del product
@@ -166,7 +162,7 @@ class _NormedPair(torch.autograd.Function):
         normed, _ = norm_rows(rows, norm.weight, norm.eps, one_more=norm.one_more)
         adapters = block.pair.adapter_gradients(normed, inner, both, d_inner)
         del normed
-        pulled = _pulled(block.pair, both, d_inner)
+        pulled = block.pair.input_gradient(both, d_inner)
         dx = norm_rows_backward(rows, norm.weight, scale, pulled, one_more=norm.one_more, plus=dy)
         return dx.view(gradients[2].shape), None, None, *adapters, *after
 

@@ -33,7 +33,7 @@ def fast_choices(profile: Profile, hardware: Hardware, config: Any) -> dict[str,
     head = common or _head_obstacle(profile, hardware, config)
     graph = _graph_obstacle(profile, config, lora or head)
     return {
-        "fused_lora": _choice("fused_lora", lora, "projections of one input share its products and its memory"),
+        "fused_lora": _choice("fused_lora", lora, _why_fused(profile)),
         "fused_head": _choice(
             "fused_head", head, "a frozen head needs no backward pass, and its logits need no memory"
         ),
@@ -54,6 +54,12 @@ def _choice(name: str, obstacle: str, why: str) -> Choice:
     return Choice("off", obstacle) if obstacle else Choice("on", why)
 
 
+def _why_fused(profile: Profile) -> str:
+    why = "projections of one input share its products and its memory"
+    unpacked = "; 8-bit weights are unpacked, so that activations stay as they are"
+    return why + unpacked if profile.quantization == "int8" else why
+
+
 def _obstacle(profile: Profile, hardware: Hardware, config: Any) -> str:
     """Return why no fast piece can serve; "" where they can."""
     if hardware.kind != "cuda":
@@ -70,10 +76,6 @@ def _obstacle(profile: Profile, hardware: Hardware, config: Any) -> str:
 def _lora_obstacle(profile: Profile, config: Any) -> str:
     if profile.method.dropout:
         return "dropout before the adapters"
-    if profile.method.variant == "dora":
-        return "DoRA's adapters are more than two matrices"
-    if profile.model.quantization == "int8":
-        return "made for bf16 and 4-bit weights"
     if profile.model.adapter and profile.model.adapter_mode == "stack":
         return "two adapters at once"
     family = config.get_text_config().model_type

@@ -13,6 +13,7 @@ from functools import partial
 from itertools import pairwise
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from lab.modeling.fast.attend import joined_attention, rotation_of
@@ -62,8 +63,10 @@ class Installed:
         single: projections fused by themselves.
         blocks: decoder blocks that were replaced whole.
         left: why some projections were left as they were -> how many.
+        dtype: the precision of the arithmetic, where a linear does not tell.
     """
 
+    dtype: torch.dtype
     norms: int = 0
     attentions: int = 0
     mlps: int = 0
@@ -84,7 +87,7 @@ class Installed:
         module.forward = forward
 
     def group(self, modules: list[nn.Module]) -> Group:
-        self._groups.append(Group([Part.read(module) for module in modules]))
+        self._groups.append(Group([Part.read(module) for module in modules], self.dtype))
         return self._groups[-1]
 
     def own(self, module: nn.Module, groups: list[Group]) -> None:
@@ -105,7 +108,7 @@ class Installed:
 
 
 @contextlib.contextmanager
-def fused(model: nn.Module, *, norms: bool = True, blocks: bool = False) -> Iterator[Installed]:
+def fused(model: Any, *, norms: bool = True, blocks: bool = False) -> Iterator[Installed]:
     """Let `model`, with PEFT's adapters in it, compute by fused projections, and by one kernel a norm.
 
     Args:
@@ -113,7 +116,7 @@ def fused(model: nn.Module, *, norms: bool = True, blocks: bool = False) -> Iter
 
     Raises nothing where a piece cannot serve: `Installed.left` says what stayed.
     """
-    installed = Installed()
+    installed = Installed(model.get_input_embeddings().weight.dtype)
     try:
         if norms:
             _install_norms(model, installed)
@@ -169,7 +172,7 @@ def _single_forward(group: Group) -> Forward:
 def _install_attention(module: Any, installed: Installed) -> list[nn.Module]:
     """Fuse q, k and v; return what was taken."""
     linears = [getattr(module, name, None) for name in ("q_proj", "k_proj", "v_proj")]
-    if not _can_share(linears):
+    if not _can_share(linears, installed.dtype):
         return []
     group = installed.group(linears)
     if type(module).__name__ in ROTATED:
@@ -183,13 +186,11 @@ def _install_attention(module: Any, installed: Installed) -> list[nn.Module]:
     return linears
 
 
-def _can_share(linears: list[Any]) -> bool:
+def _can_share(linears: list[Any], dtype: torch.dtype) -> bool:
     """Tell whether all of `linears` can be fused, and into one matrix: of one kind and precision."""
     if any(linear is None or linear_obstacle(linear) for linear in linears):
         return False
-    parts = [Part.read(linear) for linear in linears]
-    kinds = {(p.quantised.dtype, True) if p.quantised else (p.base.weight.dtype, False) for p in parts}
-    return len(kinds) == 1
+    return len({Part.read(linear).kind(dtype) for linear in linears}) == 1
 
 
 def _attention_forward(module: Any, group: Group) -> Forward:
@@ -288,7 +289,7 @@ def _install_mlp(module: Any, installed: Installed) -> list[nn.Module]:
     """Fuse a gated MLP; return what was taken."""
     linears = [getattr(module, name, None) for name in ("gate_proj", "up_proj", "down_proj")]
     gelu = ACTIVATIONS.get(type(getattr(module, "act_fn", None)).__name__)
-    if type(module).__name__ not in GATED or gelu is None or not _can_share(linears):
+    if type(module).__name__ not in GATED or gelu is None or not _can_share(linears, installed.dtype):
         return []
     if any(a.low.shape != b.low.shape for a, b in pairwise(Part.read(linear) for linear in linears[:2])):
         return []

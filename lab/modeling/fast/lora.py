@@ -4,7 +4,7 @@ PEFT computes each projection by itself: a base product, two thin ones, a sum, c
 the weights of q, k, v (and of gate and up) stand in one matrix, their adapters' low sides in another, and the gradient
 is written by hand: the input is kept once, 4-bit weights are dequantised once a pass and never kept, the gated product
 is made again instead of kept. Parameters stay PEFT's own, so optimiser, checkpoints and saved adapters do not change.
-Called by `modeling.fast.install`.
+DoRA's outputs are scaled besides (`modeling.fast.dora`). Called by `modeling.fast.install`.
 """
 
 from __future__ import annotations
@@ -16,6 +16,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from lab.modeling.fast.dora import Gains, magnitude_of
+from lab.modeling.fast.frozen import arithmetic_dtype, base_obstacle, is_packed, unpack
 from lab.modeling.fast.kernels import gated, gated_backward_, rotate_
 
 
@@ -30,65 +32,69 @@ def linear_obstacle(module: Any) -> str:
     name = module.active_adapters[0]
     if name not in module.lora_A or len(module.lora_A) != 1:
         return "it has several adapters"
-    if name in module.lora_variant or module.lora_bias.get(name):
+    if module.lora_bias.get(name) or (name in module.lora_variant and magnitude_of(module, name) is None):
         return "its adapter is more than two matrices"
     if getattr(module, "fan_in_fan_out", False) or not _plain_dropout(module.lora_dropout[name]):
         return "it has dropout, or is stored the other way round"
-    return _base_obstacle(module.get_base_layer())
+    return base_obstacle(module.get_base_layer())
 
 
 def _plain_dropout(module: nn.Module) -> bool:
     return isinstance(module, nn.Identity) or getattr(module, "p", 1.0) == 0.0
 
 
-def _base_obstacle(base: Any) -> str:
-    if base.weight.requires_grad or (base.bias is not None and base.bias.requires_grad):
-        return "its base trains"
-    if getattr(base.weight, "quant_state", None) is not None:
-        return "" if base.weight.shape[0] != 1 else "its 4-bit weight is stored the other way round"
-    return "" if type(base) is nn.Linear and base.weight.is_floating_point() else f"its base is a {type(base).__name__}"
-
-
 @dataclass(frozen=True)
 class Part:
-    """One projection: its frozen base and its adapter, `y = base(x) + scaling B A x`."""
+    """One projection: its frozen base and its adapter, `y = base(x) + scaling B A x`.
+
+    Attributes:
+        magnitude: (outputs,), DoRA's; None where outputs are not scaled.
+    """
 
     base: Any
     low: nn.Parameter
     high: nn.Parameter
     scaling: float
+    magnitude: nn.Parameter | None
 
     @classmethod
     def read(cls, module: Any) -> Part:
         """Take a PEFT layer apart that `linear_obstacle` has nothing against."""
         name = module.active_adapters[0]
         low, high = module.lora_A[name].weight, module.lora_B[name].weight
-        return cls(module.get_base_layer(), low, high, float(module.scaling[name]))
+        magnitude = magnitude_of(module, name)
+        return cls(module.get_base_layer(), low, high, float(module.scaling[name]), magnitude)
 
-    @property
-    def quantised(self) -> Any:
-        return getattr(self.base.weight, "quant_state", None)
+    def kind(self, dtype: torch.dtype) -> tuple[Any, ...]:
+        """Return what parts of one group have in common; `dtype` as for a `Group`."""
+        return arithmetic_dtype(self.base, dtype), is_packed(self.base), self.magnitude is None
 
 
 class Group:
     """Projections that read the same input, as one.
 
+    Args:
+        parts: of one `kind`.
+        dtype: the precision of the arithmetic, where the bases do not tell.
+
     Attributes:
         low: (ranks, inputs), the A matrices one below the other, in the precision of the arithmetic.
-        high: (outputs, ranks), the B matrices times their scaling along its diagonal, zero beside them.
+        high: (outputs, ranks), the B matrices times their scaling (and gains) along its diagonal, zero beside them.
+        gains: what DoRA multiplies the outputs by; None without it.
     """
 
-    def __init__(self, parts: list[Part]) -> None:
+    def __init__(self, parts: list[Part], dtype: torch.dtype) -> None:
         self.parts = parts
         self.outputs = _slices([part.high.shape[0] for part in parts])
         self.ranks = _slices([part.low.shape[0] for part in parts])
         first = parts[0]
-        self.dtype = first.quantised.dtype if first.quantised else first.base.weight.dtype
+        self.dtype = arithmetic_dtype(first.base, dtype)
         device, inputs = first.low.device, first.low.shape[1]
         self.low = torch.empty(self.ranks[-1].stop, inputs, dtype=self.dtype, device=device)
         self.high = torch.zeros(self.outputs[-1].stop, self.ranks[-1].stop, dtype=self.dtype, device=device)
         self.bias = self._stack_biases()
-        self._stacked = None if any(part.quantised for part in parts) else self._stack_weights()
+        self._stacked = None if is_packed(first.base) else self._stack_weights()
+        self.gains = None if first.magnitude is None else Gains(self.weight())
 
     def release(self) -> None:
         """Give each weight storage of its own again."""
@@ -97,30 +103,42 @@ class Group:
                 part.base.weight.data = part.base.weight.data.clone()
 
     def parameters(self) -> list[nn.Parameter]:
-        return [part.low for part in self.parts] + [part.high for part in self.parts]
+        magnitudes = [part.magnitude for part in self.parts if part.magnitude is not None]
+        return [part.low for part in self.parts] + [part.high for part in self.parts] + magnitudes
 
     def refresh(self) -> None:
         """Bring the adapters to the precision of the arithmetic; their masters stay as they are."""
-        for part, rank, output in zip(self.parts, self.ranks, self.outputs, strict=True):
+        for part, rank in zip(self.parts, self.ranks, strict=True):
             self.low[rank].copy_(part.low)
+        if self.gains is not None:
+            self._refresh_gains(self.gains)
+            return
+        for part, rank, output in zip(self.parts, self.ranks, self.outputs, strict=True):
             torch.mul(part.high, part.scaling, out=self.high[output, rank])
 
+    def _refresh_gains(self, gains: Gains) -> None:
+        weight = self.weight()
+        for part, rank, output in zip(self.parts, self.ranks, self.outputs, strict=True):
+            assert part.magnitude is not None
+            high = part.high.detach() * part.scaling
+            gain = gains.refresh(output, weight[output], self.low[rank], high, part.magnitude.detach())
+            torch.mul(high, gain.unsqueeze(1), out=self.high[output, rank])
+
     def weight(self) -> Tensor:
-        """Return the base weights one below the other, (outputs, inputs): what is kept, or what 4 bits stand for."""
+        """Return the base weights one below the other, (outputs, inputs): what is kept, or what few bits stand for."""
         if self._stacked is not None:
             return self._stacked
-        if len(self.parts) == 1:
-            return _dequantised(self.parts[0], None)
         whole = torch.empty(len(self.high), self.low.shape[1], dtype=self.dtype, device=self.low.device)
         for part, output in zip(self.parts, self.outputs, strict=True):
-            _dequantised(part, whole[output])
+            unpack(part.base, whole[output])
         return whole
 
     def base(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the base's output (tokens, outputs) and the adapters' inner one (tokens, ranks)."""
-        weight = self.weight().t()
-        y = x @ weight if self.bias is None else torch.addmm(self.bias, x, weight)
-        return y, x @ self.low.t()
+        """Return the base's output (tokens, outputs), scaled, and the adapters' inner one (tokens, ranks)."""
+        inner, weight = x @ self.low.t(), self.weight()
+        if self.gains is not None:
+            return self.gains.product(x, weight, self.bias), inner
+        return (x @ weight.t() if self.bias is None else torch.addmm(self.bias, x, weight.t())), inner
 
     def gradients(self, x: Tensor, inner: Tensor, dy: Tensor, *, wanted: bool) -> tuple[Tensor | None, list[Tensor]]:
         """Return the gradient of `x`, if wanted, and those of `parameters`."""
@@ -129,17 +147,31 @@ class Group:
         return (self.input_gradient(dy, d_inner) if wanted else None), adapters
 
     def input_gradient(self, dy: Tensor, d_inner: Tensor) -> Tensor:
-        return (dy @ self.weight()).addmm_(d_inner, self.low)
+        """Return the gradient of the input, (tokens, inputs)."""
+        return (d_inner @ self.low).addmm_(dy if self.gains is None else self.gains.pulled(dy), self.weight())
 
     def adapter_gradients(self, x: Tensor, inner: Tensor, dy: Tensor, d_inner: Tensor) -> list[Tensor]:
         """Return the gradients of `parameters`, in fp32 and their order."""
         d_low = (d_inner.t() @ x).float()
         d_high = dy.t() @ inner
+        lows = [d_low[rank] for rank in self.ranks]
+        if self.gains is not None:
+            return lows + self._scaled_gradients(self.gains, d_high, self.gains.base_gradients(x, dy, self.weight()))
         highs = [
             torch.mul(d_high[output, rank], part.scaling, out=torch.empty_like(part.high))
             for part, output, rank in zip(self.parts, self.outputs, self.ranks, strict=True)
         ]
-        return [d_low[rank] for rank in self.ranks] + highs
+        return lows + highs
+
+    def _scaled_gradients(self, gains: Gains, d_high: Tensor, d_gain: Tensor) -> list[Tensor]:
+        """Return the gradients of the B matrices, then of the magnitudes."""
+        highs, magnitudes = [], []
+        for part, output, rank in zip(self.parts, self.outputs, self.ranks, strict=True):
+            unscaled = torch.mul(d_high[output, rank], part.scaling, out=torch.empty_like(part.high))
+            whole = d_gain[output] + (unscaled * part.high.detach()).sum(1)
+            magnitudes.append(whole.div_(gains.norms[output]))
+            highs.append(unscaled.mul_(gains.gain[output].unsqueeze(1)))
+        return highs + magnitudes
 
     def _stack_weights(self) -> Tensor:
         """Move the base weights into one matrix of which each is a part."""
@@ -160,17 +192,6 @@ class Group:
 
 def _slices(sizes: list[int]) -> list[slice]:
     return [slice(start, stop) for start, stop in pairwise([0, *accumulate(sizes)])]
-
-
-def _dequantised(part: Part, out: Tensor | None) -> Tensor:
-    """Return what a 4-bit weight stands for, written to `out` where bitsandbytes can."""
-    from bitsandbytes.functional import dequantize_4bit
-
-    if out is None or not out.is_cuda:
-        made: Tensor = dequantize_4bit(part.base.weight.data, part.quantised)
-        return made if out is None else out.copy_(made)
-    dequantize_4bit(part.base.weight.data, part.quantised, out=out)
-    return out
 
 
 @dataclass(frozen=True)

@@ -34,13 +34,19 @@ def values(*sets: str, hardware: Hardware = H100, family: str = "llama", kind: s
         (("train.tokens_per_step=4096",), ("on", "on", "on", "on")),
         (("train.checkpointing=all",), ("on", "on", "off", "on")),
         (("method.dropout=0.05",), ("off", "on", "off", "off")),
-        (("method.variant=dora",), ("off", "on", "off", "off")),
+        (("method.variant=dora",), ("on", "on", "on", "on")),
+        (("model.quantization=int8", "method.kind=qlora"), ("on", "on", "on", "on")),
         (("model.attention=sdpa",), ("on", "off", "off", "off")),
         (("model.dtype=fp32",), ("off", "off", "off", "off")),
     ],
 )
 def test_pieces_by_profile(sets: tuple[str, ...], expected: tuple[str, ...]) -> None:
     assert values(*sets) == expected
+
+
+def test_unpacking_8_bits_is_told() -> None:
+    choices = fast_choices(profile("model.quantization=int8", kind="qlora"), H100, config_of("llama", 64))
+    assert "8-bit weights are unpacked" in choices["fused_lora"].why
 
 
 def test_pieces_by_device_and_family() -> None:

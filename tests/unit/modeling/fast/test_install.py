@@ -55,7 +55,6 @@ def test_weights_are_given_back_when_training_fails() -> None:
     ("options", "why", "count"),
     [
         ({"lora_dropout": 0.1}, "dropout", 14),
-        ({"use_dora": True}, "more than two matrices", 14),
         ({"family": "qwen2", "lora_bias": True, "target_modules": ["q_proj"]}, "more than two matrices", 2),
     ],
 )
