@@ -22,11 +22,11 @@ from torch.nn import functional
 
 from lab.bench.tinymodels import FAMILIES, adapted, packed_rows
 from lab.modeling.fast import kernels
-from lab.modeling.fast.frozen import unpack
 from lab.modeling.fast.head import head_loss
 from lab.modeling.fast.install import fused
 from lab.modeling.fast.step import PackedStep
 from lab.modeling.fast.varlen import attend_each, attention
+from lab.modeling.frozen import whole_weight
 from lab.modeling.loss import packed_nll
 
 LIMITS = {"bf16": 5e-2, "fp32": 2e-4}
@@ -182,8 +182,7 @@ def _keep_activations(model: Any, dtype: torch.dtype) -> None:
     """Let 8-bit linears compute by what their weights stand for: on a GPU LLM.int8() rounds what it multiplies too."""
     for module in model.modules():
         if type(module).__name__ == "Linear8bitLt" and hasattr(module, "state"):
-            whole = unpack(module, torch.empty(module.weight.shape, dtype=dtype, device=module.weight.device))
-            module.forward = partial(functional.linear, weight=whole)
+            module.forward = partial(functional.linear, weight=whole_weight(module, dtype))
 
 
 def _steps_apart(model: Any, at: Setting, *, graph: bool, blocks: bool) -> float:

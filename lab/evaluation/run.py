@@ -21,6 +21,7 @@ from lab.evaluation.perplexity import reference_nll
 from lab.evaluation.sets import TEST, QuestionSet
 from lab.evaluation.spec import artifact_hash, build_spec, hash_of_tokens
 from lab.home import make_private
+from lab.modeling.dora import settled
 from lab.runs import lock
 from lab.runs.appendlog import AppendLog
 from lab.runs.paths import EvaluationPaths, RunPaths
@@ -69,10 +70,11 @@ def evaluate(
     handle = lock.acquire(paths.folder / "lock")  # two jobs of one spec would write each answer twice
     try:
         atomic.write_json(paths.spec, {**spec, "metrics": asked.decoding.metric_names})
-        if not _answer(paths, asked, subject, progress, stop_asked):
-            return None
-        progress(_about(asked, "scoring"))
-        atomic.write_json(paths.metrics, _metrics(paths, asked, subject))
+        with settled(subject.model):
+            if not _answer(paths, asked, subject, progress, stop_asked):
+                return None
+            progress(_about(asked, "scoring"))
+            atomic.write_json(paths.metrics, _metrics(paths, asked, subject))
         return paths
     finally:
         os.close(handle)

@@ -128,7 +128,7 @@ def decide(
             "" if dtype.value == "fp32" else dtype.value, "the base computes in the precision it is stored in"
         ),
         loss_scaling=Choice(dtype.value == "fp16", "fp16 gradients underflow without it"),
-        quantization=_quantization(profile),
+        quantization=_quantization(profile, cpu),
         checkpointing=_checkpointing(profile),
         optimizer=_optimizer(profile, cpu),
         loss=Choice("supervised rows", "the head runs for supervised tokens alone, so logits of prompts never exist"),
@@ -154,8 +154,14 @@ def _dtype(profile: Profile, hardware: Hardware) -> Choice:
     return Choice("fp32", "the CPU has no working AMX tiles, and without them bf16 is slower")
 
 
-def _quantization(profile: Profile) -> Choice:
+def _quantization(profile: Profile, cpu: bool) -> Choice:
     kind = profile.quantization
+    if kind == "int8" and cpu and profile.method.variant == "dora":
+        # PEFT unpacks a weight on the CPU by way of `.to`, after which bitsandbytes takes the codes for weights.
+        raise ProfileError(
+            "DoRA over 8-bit weights needs a GPU: on a CPU PEFT and bitsandbytes lose the weights' scales.",
+            'Set model.quantization to "nf4", or method.variant to "lora".',
+        )
     if kind == "none":
         return Choice("none", "method.kind = " + profile.method.kind)
     double = ", double quantisation" if profile.model.double_quant else ""

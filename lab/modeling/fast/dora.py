@@ -1,26 +1,18 @@
 """DoRA's share of fused projections: each output times its magnitude by the norm of its adapted weight.
 
-`y = g * (x W' + s (x A') B')` with `g = m / norm(W + s B A)`, row by row. PEFT builds `B A` and the whole sum in every
-pass; here the norm comes from what is there: `|W|^2 + 2 s (W A') . B + s^2 (B A A') . B`, of which the first term never
-changes. As in the paper (https://arxiv.org/abs/2402.09353, section 4.3) and PEFT the norm counts as a constant in the
-backward pass. Called by `modeling.fast.lora`.
+`y = g * (x W' + s (x A') B')`, where `g` comes from `modeling.dora`. As in the paper (https://arxiv.org/abs/2402.09353,
+section 4.3) and PEFT the norm counts as a constant in the backward pass. Called by `modeling.fast.lora`.
 """
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
-from torch import Tensor, nn
+from torch import Tensor
+
+from lab.modeling.dora import adapted_norms, row_squares
 
 WIDE_BYTES = 1 << 26
 """Products are kept in fp32 until they are scaled, at most this much of them at once."""
-
-
-def magnitude_of(module: Any, name: str) -> nn.Parameter | None:
-    """Return the magnitudes (outputs,) of a PEFT layer's adapter; None where it is no DoRA."""
-    vectors = module.lora_magnitude_vector
-    return vectors[name].weight if name in vectors else None
 
 
 class Gains:
@@ -35,7 +27,7 @@ class Gains:
     """
 
     def __init__(self, weight: Tensor) -> None:
-        self._squares = torch.linalg.vector_norm(weight, dim=1, dtype=torch.float32).square_()
+        self._squares = row_squares(weight)
         self.norms = self._squares.sqrt()
         self.gain = torch.ones_like(self.norms)
 
@@ -49,9 +41,7 @@ class Gains:
             high: (outputs, rank), B with its scaling, fp32.
             magnitude: (outputs,)
         """
-        across = torch.addmm((weight @ low.t()).float(), high, (low @ low.t()).float(), beta=2.0)
-        squares = self._squares[output] + (across * high).sum(1)
-        torch.sqrt(squares, out=self.norms[output])
+        self.norms[output] = adapted_norms(self._squares[output], weight, low, high)
         return torch.div(magnitude, self.norms[output], out=self.gain[output])
 
     def product(self, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:

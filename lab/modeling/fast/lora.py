@@ -16,9 +16,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from lab.modeling.fast.dora import Gains, magnitude_of
-from lab.modeling.fast.frozen import arithmetic_dtype, base_obstacle, is_packed, unpack
+from lab.modeling.dora import magnitude_of
+from lab.modeling.fast.dora import Gains
 from lab.modeling.fast.kernels import gated, gated_backward_, rotate_
+from lab.modeling.frozen import arithmetic_dtype, base_obstacle, is_packed, unpack
 
 
 def linear_obstacle(module: Any) -> str:

@@ -40,6 +40,15 @@ def arithmetic_dtype(base: Any, otherwise: torch.dtype) -> torch.dtype:
     return otherwise if _is_int8(base) else base.weight.dtype
 
 
+def whole_weight(base: Any, dtype: torch.dtype) -> Tensor:
+    """Return the weight (outputs, inputs): as it is kept, or what few bits stand for, in `dtype`."""
+    if not is_packed(base):
+        kept: Tensor = base.weight.data
+        return kept
+    made = torch.empty(base.out_features, base.in_features, dtype=dtype, device=base.weight.device)
+    return unpack(base, made)
+
+
 def unpack(base: Any, out: Tensor) -> Tensor:
     """Write what a packed weight stands for to `out`, (outputs, inputs), and return it."""
     if _is_int8(base):
