@@ -5,6 +5,8 @@ Called by `recipe`. What an optimiser step sees is the profile's; this decides o
 
 from __future__ import annotations
 
+import math
+import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -18,6 +20,9 @@ from lab.profile.schema import Profile
 CPU_TOKENS = 4096
 GPU_TOKENS = 16384
 LEAN_TOKENS = 8192
+STEP_MULTIPLE = 256
+USUAL_SPREAD = 2.5
+"""Standard deviations above the mean up to which a step of examples counts as a usual one: all but one in a hundred."""
 MASKED_TOKENS = 2048
 """Packed tokens at once without a kernel for documents: their mask has tokens x tokens entries."""
 
@@ -126,7 +131,23 @@ def _micro_tokens(about: Batching, attention: str) -> Choice:
     why = "the mask of packed tokens grows with their square" if masked else "more at once is no faster"
     if lean and not masked:
         why = "with activations computed again half as many at once take half the memory, at nearly the speed"
+    usual = _usual_step(about)
+    if usual and usual < budget:
+        budget, why = (
+            usual,
+            "nearly all steps fit as a whole; a rare longer one is split, or it alone would set the peak",
+        )
     return Choice(max(budget, about.longest), why if budget >= about.longest else "the longest row")
+
+
+def _usual_step(about: Batching) -> int:
+    """Return tokens that nearly all steps keep within; 0 where steps are of one size, or hold one row."""
+    rows = 0 if about.profile.train.tokens_per_step else about.profile.train.examples_per_step
+    if rows < 2 or len(about.lengths) < 2 or about.cpu:
+        return 0
+    mean, spread = statistics.fmean(about.lengths), statistics.pstdev(about.lengths)
+    most = min(rows * mean + USUAL_SPREAD * math.sqrt(rows) * spread, rows * about.longest)
+    return math.ceil(most / STEP_MULTIPLE) * STEP_MULTIPLE
 
 
 def _micro_batch(about: Batching, packed: bool) -> Choice:

@@ -21,6 +21,7 @@ FLASH = Hardware("cuda", "NVIDIA H100", True, 80_000_000_000, 8, frozenset({"var
 OLD_TORCH = Hardware("cuda", "NVIDIA H100", True, 80_000_000_000, 8)
 T4 = Hardware("cuda", "Tesla T4", False, 16_000_000_000, 8)
 CPU = Hardware("cpu", "some CPU", False, 8_000_000_000, 2)
+LARGE = "train.tokens_per_step=50000"
 
 
 def config(kind: str = "llama", **changes: Any) -> Any:
@@ -56,7 +57,7 @@ def recipe(
 def test_attention_and_batching(
     hardware: Hardware, model: Any, asked: str, attention: str, batching: str, tokens: int
 ) -> None:
-    found = recipe(hardware, f"model.attention={asked}", model=model)
+    found = recipe(hardware, f"model.attention={asked}", LARGE, model=model)
     assert (found.attention.value, found.batching.value) == (attention, batching)
     assert found.micro_tokens.value == tokens
     assert (found.micro_batch.value == 0) is (batching == "packed")
@@ -90,14 +91,32 @@ def test_fp32_has_no_kernel() -> None:
 
 @pytest.mark.parametrize(("longest", "tokens"), [(100, GPU_TOKENS), (GPU_TOKENS, GPU_TOKENS), (20_000, 20_000)])
 def test_the_longest_row_fits_a_packed_micro_batch(longest: int, tokens: int) -> None:
-    assert recipe(H100, lengths=[5, longest]).micro_tokens.value == tokens
+    assert recipe(H100, LARGE, lengths=[5, longest]).micro_tokens.value == tokens
+
+
+@pytest.mark.parametrize(
+    ("lengths", "tokens"),
+    [
+        ([100] * 50, 1792),  # 1,600 tokens, all steps alike
+        ([20, 180] * 50, 2560),  # 1,600, a step in a hundred has more than 2,400
+        ([50] * 99 + [500], 1536),  # 872, with a spread of 448 twice and a half
+        ([10, 400] * 50, 5376),
+        ([100, 3000], 16384),  # no more than what is fast
+        ([10] * 999 + [3000], 3000),  # the longest row always fits
+        ([100], 16384),  # one row says nothing about steps
+    ],
+)
+def test_a_rare_long_step_of_examples_is_split(lengths: list[int], tokens: int) -> None:
+    found = recipe(H100, "train.examples_per_step=16", lengths=lengths).micro_tokens
+    assert found.value == tokens
+    assert ("rare longer one" in found.why) is (tokens in (1792, 2560, 1536, 5376))
 
 
 def test_who_recomputes_all_takes_half_the_tokens_at_once_on_a_gpu() -> None:
     lean = "train.checkpointing=all"
-    assert recipe(H100, lean).micro_tokens.value == LEAN_TOKENS == GPU_TOKENS // 2
-    assert recipe(H100, "train.checkpointing=every-2").micro_tokens.value == GPU_TOKENS
-    assert recipe(T4, lean).micro_tokens.value == MASKED_TOKENS
+    assert recipe(H100, lean, LARGE).micro_tokens.value == LEAN_TOKENS == GPU_TOKENS // 2
+    assert recipe(H100, "train.checkpointing=every-2", LARGE).micro_tokens.value == GPU_TOKENS
+    assert recipe(T4, lean, LARGE).micro_tokens.value == MASKED_TOKENS
 
 
 def test_a_micro_batch_asked_for_is_kept_for_packed_rows() -> None:
