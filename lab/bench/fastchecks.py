@@ -108,6 +108,22 @@ def check_rotation(at: Setting) -> float:
     return max(found)
 
 
+def check_rotation_apart(at: Setting) -> float:
+    """Queries, keys and values taken apart and turned, and their gradients put together."""
+    y, cos, sin = at.random(67, 64 * 15), at.random(67, 64), at.random(67, 64)
+    counts = (9, 3, 3)
+    dq, dk, dv = (at.random(67, count, 64) for count in counts)
+
+    def there_and_back() -> list[Tensor]:
+        parts = kernels.rotate_apart(y.clone(), cos, sin, counts)
+        return [*parts, kernels.rotate_together(dq, dk, dv, cos, sin)]
+
+    fast = there_and_back()
+    with plain_kernels():
+        plain = there_and_back()
+    return apart(fast, plain)
+
+
 def check_gated(at: Setting) -> float:
     """The gated product with its adapters, and its gradients."""
     width, rank = 384, 16
@@ -222,6 +238,7 @@ def checks(device: torch.device) -> dict[str, Check]:
         "norm": check_norm,
         "norm made again": check_norm_rows,
         "rotation": check_rotation,
+        "rotation, taken apart": check_rotation_apart,
         "gated product": check_gated,
         "head": check_head,
     }

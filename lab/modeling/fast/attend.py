@@ -12,43 +12,34 @@ from lab.modeling.fast.flash import flash
 from lab.modeling.fast.lora import Rotation
 from lab.modeling.fast.varlen import NAME as VARLEN
 
-Attend = Callable[[Tensor, Tensor | None, dict[str, Any]], tuple[Tensor, Tensor | None]]
+Attend = Callable[[Tensor, Tensor, Tensor, Tensor | None, dict[str, Any]], tuple[Tensor, Tensor | None]]
+"""From queries, keys and values (batch, tokens, heads, width), a mask and keyword arguments, to what the last
+projection reads (batch, tokens, features), and attention's weights where a family returns them."""
 
 
-def joined_attention(module: Any, sizes: list[int]) -> Attend:
-    """Return a family's attention from queries, keys and values side by side to what its last projection reads.
-
-    Args:
-        module: the family's own attention module.
-        sizes: features of queries, keys and values.
-    """
+def family_attention(module: Any) -> Attend:
+    """Return what attends in the family's own attention `module`, on a GPU by flash where rows are packed."""
     from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
     eager = vars(sys.modules[type(module).__module__])["eager_attention_forward"]
     windowed = _window_options(module)
 
-    def attend(joined: Tensor, mask: Tensor | None, kwargs: dict[str, Any]) -> tuple[Tensor, Tensor | None]:
-        shape = joined.shape[:-1]
-        heads = joined.split(sizes, dim=-1)
-        query, key, value = (part.view(*shape, -1, module.head_dim).transpose(1, 2) for part in heads)
-        if joined.is_cuda and module.config._attn_implementation == VARLEN:
-            return _flash(module, query, key, value, kwargs, windowed).reshape(*shape, -1), None
+    def attend(
+        query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None, kwargs: dict[str, Any]
+    ) -> tuple[Tensor, Tensor | None]:
+        shape = query.shape[:2]
+        if query.is_cuda and module.config._attn_implementation == VARLEN:
+            window, ends = windowed.get("sliding_window"), kwargs["cu_seq_lens_q"]
+            made = flash(query[0], key[0], value[0], ends, kwargs["max_length_q"], module.scaling, window)
+            return made.reshape(*shape, -1), None
         function = ALL_ATTENTION_FUNCTIONS.get_interface(module.config._attn_implementation, eager)
         dropout = module.attention_dropout if module.training else 0.0
         options = {"dropout": dropout, "scaling": module.scaling, **windowed, **kwargs}
-        attended, weights = function(module, query, key, value, mask, **options)
+        heads = (part.transpose(1, 2) for part in (query, key, value))
+        attended, weights = function(module, *heads, mask, **options)
         return attended.reshape(*shape, -1).contiguous(), weights
 
     return attend
-
-
-def _flash(
-    module: Any, query: Tensor, key: Tensor, value: Tensor, ends: dict[str, Any], windowed: dict[str, Any]
-) -> Tensor:
-    """Attend inside the documents of a packed batch; heads come as (1, heads, tokens, width)."""
-    q, k, v = (part[0].transpose(0, 1) for part in (query, key, value))
-    window = windowed.get("sliding_window")
-    return flash(q, k, v, ends["cu_seq_lens_q"], ends["max_length_q"], module.scaling, window)
 
 
 def rotation_of(cos: Tensor, sin: Tensor, shape: Any, heads: int) -> Rotation:

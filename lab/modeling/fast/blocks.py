@@ -16,7 +16,14 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from lab.modeling.fast.kernels import gated, gated_backward_, norm_rows, norm_rows_backward, rotate_
+from lab.modeling.fast.kernels import (
+    gated,
+    gated_backward_,
+    norm_rows,
+    norm_rows_backward,
+    rotate_apart,
+    rotate_together,
+)
 from lab.modeling.fast.lora import Group, Rotation
 
 
@@ -35,13 +42,15 @@ class Block:
 
     Attributes:
         heads: q, k and v in one.
-        attend: from (queries, keys and values side by side (1, tokens, features), kwargs) to (1, tokens, width).
+        counts: how many heads each of them has.
+        attend: from (queries, keys and values, each (1, tokens, heads, width), kwargs) to (1, tokens, features).
         gelu: the gate's activation is GELU by tanh; else SiLU.
     """
 
     before: Norm
     heads: Group
-    attend: Callable[[Tensor, dict[str, Any]], Tensor]
+    counts: tuple[int, int, int]
+    attend: Callable[[Tensor, Tensor, Tensor, dict[str, Any]], Tensor]
     out: Group
     between: Norm
     pair: Group
@@ -51,8 +60,9 @@ class Block:
 
 def run_block(x: Tensor, block: Block, rotation: Rotation, ends: dict[str, Any]) -> Tensor:
     """Return a block's output for packed rows `x` (1, tokens, width)."""
-    heads, same = _NormedHeads.apply(x, block, rotation, *block.heads.parameters())
-    middle = _AddedProduct.apply(block.attend(heads, ends), same, block.out, *block.out.parameters())
+    query, key, value, same = _NormedHeads.apply(x, block, rotation, *block.heads.parameters())
+    attended = block.attend(query[None], key[None], value[None], ends)
+    middle = _AddedProduct.apply(attended, same, block.out, *block.out.parameters())
     kept = _Kept()
     parameters = (*block.pair.parameters(), *block.down.parameters())
     both, inner, same = _NormedPair.apply(middle, block, kept, *parameters)
@@ -79,35 +89,33 @@ def _product(group: Group, x: Tensor, plus: Tensor | None = None) -> tuple[Tenso
 
 
 class _NormedHeads(torch.autograd.Function):
-    """x -> (rotated q, k and v of the normed rows; x again, whose gradient is the residual's)."""
+    """x -> (rotated q and k, and v, of the normed rows; x again, whose gradient is the residual's)."""
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, block: Block, rotation: Rotation, *_: Any) -> tuple[Tensor, Tensor]:
+    def forward(ctx: Any, x: Tensor, block: Block, rotation: Rotation, *_: Any) -> tuple[Tensor, ...]:
         rows, norm = x.reshape(-1, x.shape[-1]), block.before
         normed, scale = norm_rows(rows, norm.weight, norm.eps, one_more=norm.one_more)
         block.heads.refresh()
         y, inner = _product(block.heads, normed)
-        rotate_(y, rotation.cos, rotation.sin, rotation.heads)
         ctx.save_for_backward(rows, scale, inner)
         ctx.block, ctx.rotation = block, rotation
-        return y.view(*x.shape[:-1], -1), x.view_as(x)
+        return *rotate_apart(y, rotation.cos, rotation.sin, block.counts), x.view_as(x)
 
     @staticmethod
     def backward(ctx: Any, *gradients: Any) -> tuple[Any, ...]:
         rows, scale, inner = ctx.saved_tensors
         norm, group, rotation = ctx.block.before, ctx.block.heads, ctx.rotation
-        dy = gradients[0].reshape(len(rows), -1).contiguous()  # the sum of the parts' gradients, made for this alone
-        rotate_(dy, rotation.cos, rotation.sin, rotation.heads, back=True)
+        query, key, value, same = gradients
+        dy = rotate_together(query, key, value, rotation.cos, rotation.sin)
         normed, _ = norm_rows(rows, norm.weight, norm.eps, one_more=norm.one_more)
         d_inner = dy @ group.high
         adapters = group.adapter_gradients(normed, inner, dy, d_inner)
         del normed
         if not ctx.needs_input_grad[0]:
             return None, None, None, *adapters
-        pulled, shape = group.input_gradient(dy, d_inner), gradients[1].shape
-        same = gradients[1].reshape(rows.shape)
-        dx = norm_rows_backward(rows, norm.weight, scale, pulled, one_more=norm.one_more, plus=same)
-        return dx.view(shape), None, None, *adapters
+        pulled, plus = group.input_gradient(dy, d_inner), same.reshape(rows.shape)
+        dx = norm_rows_backward(rows, norm.weight, scale, pulled, one_more=norm.one_more, plus=plus)
+        return dx.view(same.shape), None, None, *adapters
 
 
 class _AddedProduct(torch.autograd.Function):

@@ -16,7 +16,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from lab.modeling.fast.attend import joined_attention, rotation_of
+from lab.modeling.fast.attend import family_attention, rotation_of
 from lab.modeling.fast.blocks import Block, Norm, run_block
 from lab.modeling.fast.kernels import rms_norm
 from lab.modeling.fast.lora import Group, Part, gated_mlp, linear_obstacle, project
@@ -197,7 +197,7 @@ def _attention_forward(module: Any, group: Group) -> Forward:
     """Return an attention's forward pass whose heads are rotated where they stand."""
     original = module.forward
     sizes = _sizes(group)
-    attend = joined_attention(module, sizes)
+    attend = family_attention(module)
 
     def forward(
         hidden_states: Tensor,
@@ -209,8 +209,11 @@ def _attention_forward(module: Any, group: Group) -> Forward:
         cos, sin = position_embeddings
         if past_key_values is not None or cos.shape[-1] != module.head_dim:
             return original(hidden_states, position_embeddings, attention_mask, past_key_values, **kwargs)
-        rotation = rotation_of(cos, sin, hidden_states.shape[:-1], (sizes[0] + sizes[1]) // module.head_dim)
-        attended, weights = attend(project(hidden_states, group, rotation), attention_mask, kwargs)
+        shape = hidden_states.shape[:-1]
+        rotation = rotation_of(cos, sin, shape, (sizes[0] + sizes[1]) // module.head_dim)
+        parts = project(hidden_states, group, rotation).split(sizes, dim=-1)
+        query, key, value = (part.view(*shape, -1, module.head_dim) for part in parts)
+        attended, weights = attend(query, key, value, attention_mask, kwargs)
         return module.o_proj(attended), weights
 
     return forward
@@ -237,8 +240,13 @@ def _block(layer: Any, installed: Installed) -> Block | None:
         return None
     heads, out, pair, down = groups
     before, between = (Norm(norm.weight, _epsilon(norm), NORMS[type(norm).__name__]) for norm in norms)
-    attend, gelu = joined_attention(attention, _sizes(heads)), ACTIVATIONS[type(mlp.act_fn).__name__]
-    return Block(before, heads, lambda x, ends: attend(x, None, ends)[0], out, between, pair, down, gelu)
+    attend, gelu = family_attention(attention), ACTIVATIONS[type(mlp.act_fn).__name__]
+    query, key, value = (size // attention.head_dim for size in _sizes(heads))
+
+    def packed(q: Tensor, k: Tensor, v: Tensor, ends: dict[str, Any]) -> Tensor:
+        return attend(q, k, v, None, ends)[0]
+
+    return Block(before, heads, (query, key, value), packed, out, between, pair, down, gelu)
 
 
 def _block_forward(layer: Any, block: Block) -> Forward:

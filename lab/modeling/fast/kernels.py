@@ -110,7 +110,7 @@ def rotate_(y: Tensor, cos: Tensor, sin: Tensor, heads: int, *, back: bool = Fal
     """
     width = cos.shape[-1]
     half = width // 2
-    if _triton(y) and half & (half - 1) == 0:
+    if _triton(y) and _power_of_two(half):
         from lab.modeling.fast import tritons
 
         tritons.rotate_(y, cos.contiguous(), sin.contiguous(), heads, back=back)
@@ -120,6 +120,42 @@ def rotate_(y: Tensor, cos: Tensor, sin: Tensor, heads: int, *, back: bool = Fal
     swapped = turned * sin if back else turned
     swapped = torch.cat((-swapped[..., half:], swapped[..., :half]), dim=-1)
     turned.copy_(turned * cos - swapped if back else turned * cos + swapped * sin)
+
+
+def rotate_apart(y: Tensor, cos: Tensor, sin: Tensor, counts: tuple[int, int, int]) -> tuple[Tensor, Tensor, Tensor]:
+    """Return queries and keys, turned by position, and values, each (tokens, heads, width) in memory of its own.
+
+    Attention wants them so: out of a common matrix it would copy each of them, forward and backward.
+
+    Args:
+        y: (tokens, features), queries, keys and values side by side; used up.
+        cos, sin: as in `rotate_`.
+        counts: heads of queries, keys and values.
+    """
+    width = cos.shape[-1]
+    if _triton(y) and _power_of_two(width // 2):
+        from lab.modeling.fast import tritons
+
+        return tritons.rotate_apart(y, cos.contiguous(), sin.contiguous(), counts)
+    rotate_(y, cos, sin, counts[0] + counts[1])
+    query, key, value = (part.contiguous() for part in y.view(len(y), -1, width).split(counts, dim=1))
+    return query, key, value
+
+
+def rotate_together(query: Tensor, key: Tensor, value: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
+    """Return the gradient of what `rotate_apart` took apart, (tokens, features), from those of its parts."""
+    if _triton(query) and _power_of_two(cos.shape[-1] // 2):
+        from lab.modeling.fast import tritons
+
+        parts = (query.contiguous(), key.contiguous(), value.contiguous())
+        return tritons.rotate_together(*parts, cos.contiguous(), sin.contiguous())
+    y = torch.cat((query, key, value), dim=1).flatten(1)
+    rotate_(y, cos, sin, query.shape[1] + key.shape[1], back=True)
+    return y
+
+
+def _power_of_two(count: int) -> bool:
+    return count & (count - 1) == 0
 
 
 def gated(both: Tensor, low: Tensor, up: Tensor, *, gelu: bool) -> Tensor:

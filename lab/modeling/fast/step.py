@@ -108,4 +108,10 @@ class Shaper:
 
 
 def _to(inputs: Inputs, device: torch.device) -> Inputs:
-    return {n: v.to(device, non_blocking=True) if isinstance(v, Tensor) else v for n, v in inputs.items()}
+    """Copy tensors to the device; from pinned memory, since a copy from other memory waits for all before it."""
+    found: Inputs = {}
+    for name, value in inputs.items():
+        if isinstance(value, Tensor) and device.type == "cuda" and not value.is_cuda:
+            value = value.pin_memory()
+        found[name] = value.to(device, non_blocking=True) if isinstance(value, Tensor) else value
+    return found

@@ -48,8 +48,8 @@ def kept_rows(model: Any, *, blocked: bool) -> int:
 
 def test_blocks_keep_the_residual_stream_and_no_normed_rows() -> None:
     model = adapted("llama", CPU, torch.float32)
-    # What came into each half of a block and what attention made; and the input of the last norm.
-    assert kept_rows(model, blocked=True) == 3 * LAYERS + 1
+    # What came into each half of a block, the queries, and what attention made; and the input of the last norm.
+    assert kept_rows(model, blocked=True) == 4 * LAYERS + 1
     # Besides two normed ones a block; what comes into the first is not kept, for nothing before it learns.
     assert kept_rows(model, blocked=False) == 5 * LAYERS
 
