@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
-from transformers import PreTrainedTokenizerBase
+from transformers import PreTrainedTokenizerBase, TrainerCallback
 
 from lab.bench.clock import Clock, Window
 from lab.bench.workload import Workload, random_rows
@@ -18,6 +18,7 @@ from lab.modeling.choice import Choice
 from lab.modeling.fast.choose import FAST
 from lab.modeling.hardware import Hardware, detect
 from lab.modeling.load import load_base, load_config, load_tokenizer
+from lab.modeling.loss import causal_model
 from lab.modeling.methods import METHODS
 from lab.modeling.source import ModelSource, resolve_model
 from lab.profile.schema import Profile
@@ -56,6 +57,33 @@ def trial(profile: Profile, lengths: Sequence[int], size: Workload, device: str,
     Args:
         off: choices of the recipe that are set from outside, by their names.
     """
+    clock = Clock(size.warm, device)
+    with tempfile.TemporaryDirectory(prefix="lab-trial-") as folder:
+        trainer = build_trainer(profile, lengths, device, off, folder, [clock])
+        trainer.train()
+    measured, recipe = trainer.measured, trainer.recipe
+    assert measured is not None
+    steps = list(StepSampler(lengths, StepSize.of(profile.train), profile.train.seed, size.warm + size.timed))
+    tokens = sum(lengths[row] for step in steps[size.warm :] for row in step)
+    chosen = {name: getattr(recipe, name).value for name in (*SHOWN, *FAST)}
+    config = causal_model(trainer.model).config.to_dict()
+    return Trial(clock.window(), tokens, size.timed, measured.loss, str(recipe.device.why), config, chosen)
+
+
+def build_trainer(
+    profile: Profile,
+    lengths: Sequence[int],
+    device: str,
+    off: Mapping[str, str],
+    folder: str,
+    callbacks: list[TrainerCallback],
+) -> LabTrainer:
+    """Return the lab's trainer on random rows of these lengths, saving nothing.
+
+    Args:
+        off: as in `trial`.
+        folder: for what transformers insists on having a folder for.
+    """
     hardware = detect(device, profile.train.threads)
     source = resolve_model(profile.model.name)
     config, tokenizer = load_config(source), load_tokenizer(source)
@@ -63,18 +91,9 @@ def trial(profile: Profile, lengths: Sequence[int], size: Workload, device: str,
     recipe = replace(recipe, **{name: Choice(value, "--without") for name, value in off.items()})
     rows = random_rows(list(lengths), config.get_text_config().vocab_size)
     model = METHODS[profile.method.kind](_base(source, profile, recipe, hardware), profile.method, profile.train.seed)
-    clock = Clock(size.warm, device)
-    with tempfile.TemporaryDirectory(prefix="lab-trial-") as folder:
-        settings = trainer_settings(profile, recipe, folder, _prepared(rows))
-        settings.save_strategy = "no"
-        trainer = LabTrainer(model, settings, recipe, tokenizer, rows, [], [clock])
-        trainer.train()
-    measured = trainer.measured
-    assert measured is not None
-    steps = list(StepSampler(lengths, StepSize.of(profile.train), profile.train.seed, size.warm + size.timed))
-    tokens = sum(lengths[row] for step in steps[size.warm :] for row in step)
-    chosen = {name: getattr(recipe, name).value for name in (*SHOWN, *FAST)}
-    return Trial(clock.window(), tokens, size.timed, measured.loss, hardware.name, config.to_dict(), chosen)
+    settings = trainer_settings(profile, recipe, folder, _prepared(rows))
+    settings.save_strategy = "no"
+    return LabTrainer(model, settings, recipe, tokenizer, rows, [], callbacks)
 
 
 def _base(source: ModelSource, profile: Profile, recipe: Recipe, hardware: Hardware) -> Any:

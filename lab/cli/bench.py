@@ -161,6 +161,33 @@ def throughput(
 
 
 @app.command()
+def monitoring(
+    shape: Annotated[str, typer.Option("--shape", help="Shape of the model; its weights are random.")] = "llama-3.2-1b",
+    method: Annotated[str, typer.Option("--method", help="lora or qlora.")] = "lora",
+    workload: Annotated[str, typer.Option("--workload", help="w16: 16 rows a step; w16k: 16,384 tokens.")] = "w16",
+    segments: Annotated[int, typer.Option("--segments", "-n", min=1, help="Timed segments of each kind.")] = 6,
+    steps: Annotated[int, typer.Option("--steps", min=1, help="Steps a segment.")] = 100,
+    readers: Annotated[int, typer.Option("--readers", min=0, help="Processes that follow the run folder.")] = 20,
+    json: Json = False,
+) -> None:
+    """Measure what watching costs: steps with events, telemetry and readers against bare ones, in turn."""
+    from statistics import median
+
+    from lab.bench.monitoring import TARGET, measure
+
+    found = measure(shape, method, workload, segments, steps, readers, note)
+    if json:
+        print_json(found.as_json())
+        return
+    rows = [
+        (name, f"{median(taken) * 1000:.3f} ms", f"{min(taken) * 1000:.3f}-{max(taken) * 1000:.3f}")
+        for name, taken in (("bare", found.bare), ("watched", found.watched))
+    ]
+    typer.echo(columns((f"{shape} {method} {workload}, {found.device}", "a step", "range"), rows, right=(1, 2)))
+    typer.echo(f"watching takes {found.share:+.2%} (at most {TARGET:.0%}: {'met' if found.met else 'missed'})")
+
+
+@app.command()
 def inference(
     run: Run,
     rows: Annotated[int, typer.Option("--rows", min=1, help="Test rows that every form answers.")] = 8,
