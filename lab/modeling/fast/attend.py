@@ -30,7 +30,9 @@ def family_attention(module: Any) -> Attend:
         shape = query.shape[:2]
         if query.is_cuda and module.config._attn_implementation == VARLEN:
             window, ends = windowed.get("sliding_window"), kwargs["cu_seq_lens_q"]
-            made = flash(query[0], key[0], value[0], ends, kwargs["max_length_q"], module.scaling, window)
+            # Not `[0]`: the gradient of a selection is zeros with a copy in them, even where it selects all.
+            q, k, v = (part.flatten(0, 1) for part in (query, key, value))
+            made = flash(q, k, v, ends, kwargs["max_length_q"], module.scaling, window)
             return made.reshape(*shape, -1), None
         function = ALL_ATTENTION_FUNCTIONS.get_interface(module.config._attn_implementation, eager)
         dropout = module.attention_dropout if module.training else 0.0

@@ -21,9 +21,6 @@ from lab.modeling.fast.dora import Gains
 from lab.modeling.fast.kernels import gated, gated_backward_, rotate_
 from lab.modeling.frozen import arithmetic_dtype, base_obstacle, is_packed, unpack
 
-SUM_TOKENS, SUM_PARTS = 4096, 16
-"""From so many tokens on a sum over them is made in so many parts."""
-
 
 def linear_obstacle(module: Any) -> str:
     """Return why a linear of a model with adapters cannot be fused; "" where it can."""
@@ -156,7 +153,7 @@ class Group:
 
     def adapter_gradients(self, x: Tensor, inner: Tensor, dy: Tensor, d_inner: Tensor) -> list[Tensor]:
         """Return the gradients of `parameters`, in fp32 and their order."""
-        d_low = _summed_product(d_inner, x)
+        d_low = (d_inner.t() @ x).float()
         d_high = dy.t() @ inner
         lows = [d_low[rank] for rank in self.ranks]
         if self.gains is not None:
@@ -192,17 +189,6 @@ class Group:
             return None
         blank = [self.high.new_zeros(part.high.shape[0]) for part in self.parts]
         return torch.cat([b.data.to(self.dtype) if b is not None else z for b, z in zip(biases, blank, strict=True)])
-
-
-def _summed_product(few: Tensor, many: Tensor) -> Tensor:
-    """Return `few.T @ many` in fp32, the sum over the tokens of (tokens, few) and (tokens, many).
-
-    A product with so few outputs keeps few of a GPU's multiprocessors busy, so the tokens are divided among them.
-    """
-    if not few.is_cuda or len(few) < SUM_TOKENS or len(few) % SUM_PARTS:
-        return (few.t() @ many).float()
-    few, many = (side.unflatten(0, (SUM_PARTS, -1)) for side in (few, many))
-    return torch.bmm(few.transpose(1, 2), many).sum(0, dtype=torch.float32)
 
 
 def _slices(sizes: list[int]) -> list[slice]:

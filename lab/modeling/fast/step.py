@@ -67,7 +67,7 @@ def packed_loss(causal: Any, inputs: Inputs, precision: Any = None) -> Tensor:
         use_cache=False,
         **document_ends(inputs),
     ).last_hidden_state
-    rows = hidden[0].index_select(0, inputs["predicting"])
+    rows = hidden.squeeze(0).index_select(0, inputs["predicting"])
     return head_loss(causal, rows, inputs["targets"], inputs["items"])
 
 

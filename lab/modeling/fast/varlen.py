@@ -145,7 +145,7 @@ def _layer(
         raise RuntimeError("Varlen attention cannot cap its logits.")
     if query.is_cuda and torch.is_autocast_enabled("cuda"):  # what adapters add to 4-bit layers can be fp32
         query, key, value = (x.to(torch.get_autocast_dtype("cuda")) for x in (query, key, value))
-    q, k, v = (x[0].transpose(0, 1) for x in (query, key, value))
+    q, k, v = (x.squeeze(0).transpose(0, 1) for x in (query, key, value))
     return attend(q, k, v, cu_seq_lens_q, max_length_q, scaling, sliding_window)[None], None
 
 
