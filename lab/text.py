@@ -9,7 +9,7 @@ import difflib
 import math
 import re
 import unicodedata
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
 
 LINE_LIMIT = 4096
@@ -130,6 +130,13 @@ def did_you_mean(name: str, options: Iterable[str]) -> str:
     """Return ` Did you mean 'x'?` for the closest of `options`, or an empty string."""
     close = difflib.get_close_matches(name, list(options), n=1, cutoff=0.6)
     return f" Did you mean '{close[0]}'?" if close else ""
+
+
+def listed(names: Sequence[str], most: int = 3) -> str:
+    """Return up to `most` names one after the other, and how many more there are; semicolons part names with commas."""
+    between = "; " if any("," in name for name in names) else ", "
+    more = len(names) - most
+    return between.join(names[:most]) + (f" and {more} more" if more > 0 else "")
 
 
 def plural(count: int, noun: str) -> str:

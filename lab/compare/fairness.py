@@ -16,8 +16,7 @@ from typing import Any
 from lab import jsonio
 from lab.compare.checks import BLOCKING, CHECKS, Check, signature_check
 from lab.compare.entry import Entry, row_labels
-
-SHOWN_NAMES = 3
+from lab.text import listed
 
 _TAILS = {
     ("blocking", "quality"): "their quality figures may not be compared.",
@@ -82,9 +81,4 @@ def _listing(shown: dict[str, str], labels: dict[str, str]) -> str:
     by_value: dict[str, list[str]] = {}
     for run, value in shown.items():
         by_value.setdefault(value, []).append(labels[run])
-    return ", ".join(f"{value} ({_names(names)})" for value, names in by_value.items())
-
-
-def _names(names: list[str]) -> str:
-    more = len(names) - SHOWN_NAMES
-    return ", ".join(names[:SHOWN_NAMES]) + (f" and {more} more" if more > 0 else "")
+    return ", ".join(f"{value} ({listed(names)})" for value, names in by_value.items())

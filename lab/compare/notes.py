@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from lab.compare.entry import Entry
 from lab.compare.tasks import metric_name
 from lab.compare.trees import at
-from lab.text import plural
+from lab.text import listed, plural
 
 
 def notes_on(entries: Sequence[Entry], labels: Mapping[str, str]) -> list[str]:
@@ -41,7 +41,7 @@ def _energy(entries: Sequence[Entry], labels: Mapping[str, str]) -> list[str]:
         (shared, "Energy: other processes used the GPU, and their share is in the figure ({})."),
         (integrated, "Energy: integrated from power samples, for want of a counter ({})."),
     )
-    return [text.format(", ".join(labels[entry.id] for entry in rows)) for rows, text in sentences if rows]
+    return [text.format(listed([labels[entry.id] for entry in rows])) for rows, text in sentences if rows]
 
 
 def _memory(entries: Sequence[Entry]) -> list[str]:

@@ -28,13 +28,12 @@ from lab.launching.hostlocks import (
 )
 from lab.telemetry.devices import Gpu, visible_devices
 from lab.telemetry.devices import list_gpus as installed_gpus
-from lab.text import byte_size, sanitize
+from lab.text import byte_size, listed, sanitize
 
 STRANGER_BYTES = 512_000_000
 POLL_SECONDS = 0.5
 PLACE = "LAB_PLACE"
 """Variable in which a worker finds the place in the queue that was taken for it: a handle and the ticket's name."""
-_NAMED = 3
 
 
 @dataclass(frozen=True)
@@ -143,7 +142,7 @@ def strangers_line(gpu: Gpu) -> str:
     heavy = [p for p in gpu.processes or () if p.pid != os.getpid() and (p.used_bytes or 0) > STRANGER_BYTES]
     if heavy:
         shown = [f"pid {p.pid} ({_process_name(p.pid)}{byte_size(p.used_bytes)})" for p in heavy]
-        return f"GPU {gpu.index} is also used by {_and_more(shown)}"
+        return f"GPU {gpu.index} is also used by {listed(shown)}"
     if (gpu.used_bytes or 0) > STRANGER_BYTES:  # in a container others may be out of sight; what they take is not
         return f"GPU {gpu.index} is also used by others ({byte_size(gpu.used_bytes)})"
     return ""
@@ -185,7 +184,7 @@ def _waiting_line(folder: Path, choices: list[_Choice], older: list[Ticket]) -> 
     holding = [name for choice in choices if (name := holder(folder, choice.lock)) is not None]
     before = [other.run for other in older if ours.intersection(other.locks)]
     blocking = list(dict.fromkeys([*holding, *before]))
-    return f"waiting for {_target(choices)} behind {_and_more(blocking)}" if blocking else ""
+    return f"waiting for {_target(choices)} behind {listed(blocking)}" if blocking else ""
 
 
 def _target(choices: list[_Choice]) -> str:
@@ -193,11 +192,6 @@ def _target(choices: list[_Choice]) -> str:
     if not indices:
         return "the CPU"
     return f"GPU {indices[0]}" if len(indices) == 1 else f"one of GPU {', '.join(indices)}"
-
-
-def _and_more(names: list[str]) -> str:
-    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
-    return ", ".join(names[:_NAMED]) + more
 
 
 def _process_name(pid: int) -> str:

@@ -13,6 +13,7 @@ from lab.text import (
     display_width,
     duration,
     graphemes,
+    listed,
     number,
     pad,
     plural,
@@ -239,3 +240,16 @@ def test_short_count(value: float | None, text: str) -> None:
 @pytest.mark.parametrize(("count", "text"), [(0, "0 runs"), (1, "1 run"), (2000, "2,000 runs")])
 def test_plural(count: int, text: str) -> None:
     assert plural(count, "run") == text
+
+
+@pytest.mark.parametrize(
+    ("names", "line"),
+    [
+        ([], ""),
+        (["a", "b", "c"], "a, b, c"),
+        (["a", "b", "c", "d", "e"], "a, b, c and 2 more"),
+        (["LoRA, r=8", "full"], "LoRA, r=8; full"),
+    ],
+)
+def test_names_one_after_the_other(names: list[str], line: str) -> None:
+    assert listed(names) == line

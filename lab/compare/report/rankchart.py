@@ -17,7 +17,7 @@ from lab.compare.views.text import filled_columns
 
 ADAPTERS = ("lora", "qlora")
 METRICS = 4
-LEVELS = 4
+LEVELS = 6
 _KEYS = (
     *("model.name", "method.kind", "method.target_modules", "method.variant", "model.quantization"),
     *("train.learning_rate", "train.seed"),
