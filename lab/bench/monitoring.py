@@ -2,13 +2,14 @@
 
 One training goes through segments of steps, watched and bare in turn, so that both see the same machine. Watched means
 all that a worker does beside training (an event a step, the state once a second, telemetry, the poll of the wish to
-stop) and readers that follow the run folder as consoles do; bare is the trainer alone, the readers held by SIGSTOP.
+stop) and readers that follow the run folder as consoles do; bare is the trainer alone, the readers held.
 """
 
 from __future__ import annotations
 
 import argparse
 import contextlib
+import os
 import subprocess
 import sys
 import tempfile
@@ -29,6 +30,8 @@ MODULE = "lab.bench.monitoring"
 TARGET = 0.01
 LOOK_SECONDS = 0.5
 """A reader looks as often as the console does."""
+HOLD = "hold"
+"""File that lets readers rest."""
 
 
 @dataclass(frozen=True)
@@ -85,8 +88,8 @@ def measure(
         run = RunPaths(Path(parent) / "run")
         run.folder.mkdir()
         atomic.write_json(run.state, {"schema": 1, "attempt": 1})
-        with following(run, readers) as pids:
-            switch = Switch(run, pids, device, size.warm, steps, progress)
+        with following(run, readers):
+            switch = Switch(run, device, size.warm, steps, progress)
             trainer = build_trainer(profile, row_lengths(size), device, {}, str(Path(parent) / "out"), [switch])
             switch.watcher.trainer = trainer
             trainer.train()
@@ -98,8 +101,10 @@ def measure(
 def following(run: RunPaths, readers: int) -> Iterator[list[int]]:
     """Let processes follow the run folder meanwhile; yields their ids."""
     command = [sys.executable, "-m", MODULE, "--read", str(run.folder)]
-    processes = [subprocess.Popen(command) for _ in range(readers)]
+    processes: list[subprocess.Popen[bytes]] = []
     try:
+        for _ in range(readers):
+            processes.append(subprocess.Popen(command))
         yield [process.pid for process in processes]
     finally:
         for process in processes:
@@ -108,15 +113,20 @@ def following(run: RunPaths, readers: int) -> Iterator[list[int]]:
 
 
 def read_on(folder: Path) -> None:
-    """Follow a run folder until killed, as a console does: what is new of events and telemetry, and the state."""
-    run = RunPaths(folder)
+    """Follow a run folder as a console does: what is new of events and telemetry, and the state.
+
+    Ends with the process that started it; rests while `HOLD` lies in the folder.
+    """
+    run, parent = RunPaths(folder), os.getppid()
     tails = [Tail(run.events), Tail(run.telemetry)]
-    while True:
+    while os.getppid() == parent:
+        time.sleep(LOOK_SECONDS)
+        if (folder / HOLD).exists():
+            continue
         for tail in tails:
             while tail.read():
                 pass
         read_json(run.state)
-        time.sleep(LOOK_SECONDS)
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -39,7 +39,7 @@ class Trial:
 
     Attributes:
         tokens, steps: real tokens and optimiser steps while the clock ran.
-        config: the model's configuration, as `config.json` has it.
+        config: the configuration of the model as it was trained.
     """
 
     window: Window

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import os
-import signal
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import torch
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
-from lab.bench.monitoring import LOOK_SECONDS
+from lab.bench.monitoring import HOLD, LOOK_SECONDS
 from lab.profile.load import resolve
 from lab.runs.paths import RunPaths
 from lab.runs.writer import RunWriter
@@ -26,8 +25,7 @@ class Switch(TrainerCallback):
     """Watches every other segment of a training as a worker does.
 
     Args:
-        run: the folder that is written to.
-        readers: processes that follow the folder; held still while nothing is written.
+        run: the folder that is written to; its readers rest while nothing is.
         warm: steps before the first segment.
         steps: of a segment.
 
@@ -36,14 +34,12 @@ class Switch(TrainerCallback):
         taken: whether watched -> seconds a step of each segment.
     """
 
-    def __init__(
-        self, run: RunPaths, readers: Sequence[int], device: str, warm: int, steps: int, progress: Callable[[str], None]
-    ) -> None:
+    def __init__(self, run: RunPaths, device: str, warm: int, steps: int, progress: Callable[[str], None]) -> None:
         profile = resolve("monitoring", {"data": {"source": [{"name": "bundled:helpdesk"}]}}, {}, ()).profile
         copies = Copies(run, profile, 0, progress)
         self.watcher = RunCallback(RunWriter(run), StopWish(run), start_peak(device)[1], copies)
         self.taken: dict[bool, list[float]] = {True: [], False: []}
-        self.run, self.readers, self.device = run, readers, device
+        self.run, self.device = run, device
         self.warm, self.steps, self.progress = warm, steps, progress
         self.watched = False
         self.sampler: Sampler | None = None
@@ -82,8 +78,8 @@ class Switch(TrainerCallback):
             self.progress(f"{'watched' if self.watched else 'bare'}: {seconds * 1000:.3f} ms a step")
         self.rest()
         self.watched = watched
-        for pid in self.readers:
-            os.kill(pid, signal.SIGCONT if watched else signal.SIGSTOP)
+        hold = self.run.folder / HOLD
+        hold.unlink(missing_ok=True) if watched else hold.touch()
         if watched:
             self.sampler = Sampler(self.run.telemetry, os.getpid(), None if self.device == "cuda" else ())
             self.sampler.start()

@@ -74,10 +74,8 @@ def add_lora(model: Any, method: Method, seed: int) -> PeftModel:
     import torch
     from peft import PeftModel, get_peft_model
 
-    if method.variant == "dora" and any(p.dtype == torch.int8 and p.device.type == "cpu" for p in model.parameters()):
-        raise ProfileError(  # PEFT moves such a weight to where it is, by which bitsandbytes packs it a second time
-            "method.variant = 'dora' over an int8 base needs a GPU.", 'Set model.quantization to "nf4".'
-        )
+    if method.variant == "dora" and _int8_on_cpu(model):
+        raise int8_dora_error()
     torch.manual_seed(seed)
     if not isinstance(model, PeftModel):
         return get_peft_model(model, lora_config(model, method), adapter_name=ADAPTER)
@@ -86,9 +84,15 @@ def add_lora(model: Any, method: Method, seed: int) -> PeftModel:
 
 
 def attach_adapter(model: Any, folder: Path, *, name: str = ADAPTER, trainable: bool = False) -> PeftModel:
-    """Return the model with the adapter saved in `folder`, in fp32; adapters that it carries already stay, frozen."""
-    from peft import PeftModel
+    """Return the model with the adapter saved in `folder`, in fp32; adapters that it carries already stay, frozen.
 
+    Raises:
+        ProfileError: a variant that does not work over this base on this device.
+    """
+    from peft import PeftConfig, PeftModel
+
+    if _int8_on_cpu(model) and getattr(PeftConfig.from_pretrained(folder), "use_dora", False):
+        raise int8_dora_error()
     if isinstance(model, PeftModel):
         model.load_adapter(folder, name, is_trainable=trainable)
     else:
@@ -96,6 +100,21 @@ def attach_adapter(model: Any, folder: Path, *, name: str = ADAPTER, trainable: 
     # The saved name is the hub's: with it PEFT would ask the hub for the base's config.json at each save.
     model.peft_config[name].base_model_name_or_path = model.get_base_model().name_or_path
     return activate(model, trainable=trainable)
+
+
+def int8_dora_error() -> ProfileError:
+    """Return the refusal of DoRA over 8-bit weights on a CPU.
+
+    PEFT moves such a weight to where it is in each pass, by which bitsandbytes loses its scales and takes the codes for
+    weights.
+    """
+    return ProfileError("method.variant = 'dora' over an int8 base needs a GPU.", 'Set model.quantization to "nf4".')
+
+
+def _int8_on_cpu(model: Any) -> bool:
+    import torch
+
+    return any(p.dtype == torch.int8 and p.device.type == "cpu" for p in model.parameters())
 
 
 def activate(model: PeftModel, *, trainable: bool) -> PeftModel:

@@ -1,4 +1,4 @@
-"""DoRA's norms without the product of its matrices. Called by the fast path, and while a model answers.
+"""DoRA's norms without the product of its matrices. Called by the fast path, and while an evaluation answers.
 
 DoRA gives each output a magnitude `m` and multiplies by `m / norm(W + s B A)`, row by row. PEFT builds `B A` and the
 whole sum in every pass, for a single token too. The norm follows from less: its square is
@@ -38,8 +38,9 @@ def adapted_norms(squares: Tensor, weight: Tensor, low: Tensor, high: Tensor) ->
         low: (rank, inputs), A, of the precision of `weight`.
         high: (outputs, rank), B with its scaling, fp32.
     """
-    across = torch.addmm((weight @ low.t()).float(), high, (low @ low.t()).float(), beta=2.0)
-    return (squares + (across * high).sum(1)).sqrt()
+    with torch.autocast(weight.device.type, enabled=False):
+        across = torch.addmm((weight @ low.t()).float(), high, (low @ low.t()).float(), beta=2.0)
+        return (squares + (across * high).sum(1)).sqrt()
 
 
 @contextlib.contextmanager

@@ -189,14 +189,18 @@ def activation_bytes(shape: ModelShape, setup: MemorySetup) -> int:
 def backward_bytes(shape: ModelShape, setup: MemorySetup) -> int:
     """Return what the backward pass of one layer takes for a while: the gradients of its MLP, one unpacked matrix, and,
     where all are checkpointed, all that it keeps; where only some are, that is less than what others have let go of.
-    DoRA multiplies its matrices out to norm them, in each forward pass: three of the size of the weight.
+    PEFT's DoRA multiplies its matrices out to norm them, in each forward pass: three of the size of the weight. Fused
+    projections have gate and up as one matrix, and for DoRA's magnitudes twice its size in sums over the tokens.
     """
     width = DTYPE_BYTES[setup.dtype]
     passing = width * (2 * shape.intermediate + shape.hidden)
     recomputed = layer_bytes_per_token(shape, setup) if setup.checkpoint_every == 1 else 0
     largest = max(inputs * outputs for inputs, outputs in shape.linears().values())
+    if setup.fused_lora:
+        largest = max(largest, 2 * shape.intermediate * shape.hidden)
     unpacked = 0 if setup.quantization == "none" else largest * width
-    norms = 3 * largest * DTYPE_BYTES[setup.adapter_dtype] if setup.rank and setup.dora else 0
+    norms = (2 * width if setup.fused_lora else 3 * DTYPE_BYTES[setup.adapter_dtype]) * largest
+    norms = norms if setup.rank and setup.dora else 0
     return round(setup.tokens * (passing + recomputed)) + unpacked + norms
 
 

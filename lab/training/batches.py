@@ -7,7 +7,7 @@ Called by the trainer.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import accumulate, chain
 from typing import Any
 
@@ -29,6 +29,9 @@ of a document is IGNORED, so that no token is predicted from another document.
 
 FIXED_MULTIPLE, FREE_MULTIPLE = 256, 16
 """Packed lengths are multiples of these: with few shapes for CUDA graphs, and else as tensor cores like them."""
+
+VALIDATION_FACTOR, VALIDATION_TOKENS = 4, 16384
+"""Validation keeps nothing for a backward pass: more goes through at once, but not beyond what is faster."""
 
 LEAST_MAX_LENGTH = 128
 """With fixed shapes `max_length` is a power of two, at least this: few values, and the kernel's smallest block."""
@@ -95,6 +98,11 @@ def layout_of(recipe: Recipe, pad_token_id: int) -> Layout:
         share=recipe.shared_prefix.value,
         pin=recipe.device.value == "cuda",
     )
+
+
+def validation_layout(layout: Layout) -> Layout:
+    """Return how validation rows are laid out: packed, `VALIDATION_FACTOR` times the tokens of a training pass."""
+    return replace(layout, tokens=min(VALIDATION_FACTOR * layout.tokens, max(layout.tokens, VALIDATION_TOKENS)))
 
 
 class Batcher:

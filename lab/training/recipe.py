@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 from lab.errors import ProfileError
+from lab.modeling.adapters import int8_dora_error
 from lab.modeling.choice import Choice
 from lab.modeling.fast.choose import FAST, fast_choices
 from lab.modeling.hardware import Hardware
@@ -157,11 +158,7 @@ def _dtype(profile: Profile, hardware: Hardware) -> Choice:
 def _quantization(profile: Profile, cpu: bool) -> Choice:
     kind = profile.quantization
     if kind == "int8" and cpu and profile.method.variant == "dora":
-        # PEFT unpacks a weight on the CPU by way of `.to`, after which bitsandbytes takes the codes for weights.
-        raise ProfileError(
-            "DoRA over 8-bit weights needs a GPU: on a CPU PEFT and bitsandbytes lose the weights' scales.",
-            'Set model.quantization to "nf4", or method.variant to "lora".',
-        )
+        raise int8_dora_error()
     if kind == "none":
         return Choice("none", "method.kind = " + profile.method.kind)
     double = ", double quantisation" if profile.model.double_quant else ""

@@ -131,13 +131,14 @@ def repeats_heads(attention: str) -> bool:
 
 def _validated(profile: Profile, recipe: Recipe, rows: Sequence[Encoded]) -> int:
     """Return the most supervised tokens that a validation batch holds."""
-    from lab.training.batches import Batcher, layout_of
+    from lab.training.batches import Batcher, layout_of, validation_layout
 
     if not profile.train.eval_every or not rows:
         return 0
     ordered = sorted(rows, key=lambda row: -len(row.input_ids))
     counts = [row.supervised for row in ordered]
-    return max(sum(counts[place] for place in part) for part in Batcher(layout_of(recipe, 0)).split(ordered))
+    batcher = Batcher(validation_layout(layout_of(recipe, 0)))
+    return max(sum(counts[place] for place in part) for part in batcher.split(ordered))
 
 
 def _micro_batch(profile: Profile, recipe: Recipe, train: Sequence[Encoded]) -> tuple[int, int]:

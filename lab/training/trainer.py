@@ -33,7 +33,7 @@ from lab.modeling.load import torch_dtype
 from lab.modeling.loss import causal_model, packed_nll, supervised_nll
 from lab.modeling.methods import cast_trainable
 from lab.modeling.weights import is_plain_adapter, load_checkpoint, save_trained
-from lab.training.batches import Batch, Batcher, Step, StepCounts, layout_of, longest_part, to_device
+from lab.training.batches import Batch, Batcher, Step, StepCounts, layout_of, longest_part, to_device, validation_layout
 from lab.training.guards import suspects
 from lab.training.measured import Measured, Pending
 from lab.training.recipe import Recipe
@@ -70,7 +70,8 @@ class LabTrainer(SFTTrainer):
         self._step: Step | None = None
         self._losses: Tensor | None = None
         self._fast: PackedStep | None = None
-        self._batcher = Batcher(layout_of(recipe, tokenizer.pad_token_id))
+        layout = layout_of(recipe, tokenizer.pad_token_id)
+        self._batcher, self._validation_batcher = Batcher(layout), Batcher(validation_layout(layout))
         super().__init__(
             model=model,
             args=settings,
@@ -188,7 +189,7 @@ class LabTrainer(SFTTrainer):
         """Return the loss over the validation rows: the sum over all supervised tokens by their number."""
         start = time.monotonic()
         rows = sorted(self.validation_rows, key=lambda row: -len(row.input_ids))
-        step = self._batcher(rows)
+        step = self._validation_batcher(rows)
         self.model.eval()
         with torch.inference_mode():
             sums = [self._nll(self.model, to_device(batch, self.args.device)).sum().double() for batch in step.batches]
@@ -200,7 +201,7 @@ class LabTrainer(SFTTrainer):
 
     def try_validation(self) -> None:
         """Run the largest batch of validation rows forward, as `evaluate` does."""
-        batches = self._batcher(sorted(self.validation_rows, key=lambda row: -len(row.input_ids))).batches
+        batches = self._validation_batcher(sorted(self.validation_rows, key=lambda row: -len(row.input_ids))).batches
         largest = max(batches, key=lambda batch: int(batch["input_ids"].numel()))
         self.model.eval()
         with torch.inference_mode():

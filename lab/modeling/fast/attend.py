@@ -44,10 +44,10 @@ def family_attention(module: Any) -> Attend:
     return attend
 
 
-def rotation_of(cos: Tensor, sin: Tensor, shape: Any, heads: int) -> Rotation:
+def rotation_of(cos: Tensor, sin: Tensor, shape: Any) -> Rotation:
     """Return the rotation of each token of a batch of `shape`; positions may be the same for all its rows."""
     cos, sin = (side.expand(*shape, -1).reshape(-1, side.shape[-1]) for side in (cos, sin))
-    return Rotation(cos, sin, heads)
+    return Rotation(cos, sin)
 
 
 def _window_options(module: Any) -> dict[str, Any]:

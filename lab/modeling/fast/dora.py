@@ -45,7 +45,7 @@ class Gains:
         return torch.div(magnitude, self.norms[output], out=self.gain[output])
 
     def product(self, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-        """Return `g * (x W') + bias`, rounded once.
+        """Return `g * (x W') + bias`, scaled before it is rounded.
 
         A product that is rounded before it is scaled would lose gains closer to 1 than bf16 can tell.
         """

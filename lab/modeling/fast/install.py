@@ -210,8 +210,8 @@ def _attention_forward(module: Any, group: Group) -> Forward:
         if past_key_values is not None or cos.shape[-1] != module.head_dim:
             return original(hidden_states, position_embeddings, attention_mask, past_key_values, **kwargs)
         shape = hidden_states.shape[:-1]
-        rotation = rotation_of(cos, sin, shape, (sizes[0] + sizes[1]) // module.head_dim)
-        parts = project(hidden_states, group, rotation).split(sizes, dim=-1)
+        turned = (sizes[0] + sizes[1]) // module.head_dim
+        parts = project(hidden_states, group, rotation_of(cos, sin, shape), turned).split(sizes, dim=-1)
         query, key, value = (part.view(*shape, -1, module.head_dim) for part in parts)
         attended, weights = attend(query, key, value, attention_mask, kwargs)
         return module.o_proj(attended), weights
@@ -252,7 +252,6 @@ def _block(layer: Any, installed: Installed) -> Block | None:
 def _block_forward(layer: Any, block: Block) -> Forward:
     """Return a block's forward pass; what is not packed goes to the family's own, whose parts are fused."""
     original, width = layer.forward, layer.self_attn.head_dim
-    sizes = _sizes(block.heads)
 
     def forward(hidden_states: Tensor, *args: Any, **kwargs: Any) -> Tensor:
         turned = kwargs.get("position_embeddings")
@@ -261,7 +260,7 @@ def _block_forward(layer: Any, block: Block) -> Forward:
         if not packed or dense or turned is None or turned[0].shape[-1] != width:
             return original(hidden_states, *args, **kwargs)
         cos, sin = turned
-        rotation = rotation_of(cos, sin, hidden_states.shape[:-1], (sizes[0] + sizes[1]) // width)
+        rotation = rotation_of(cos, sin, hidden_states.shape[:-1])
         ends = {name: value for name, value in kwargs.items() if name not in OF_BLOCKS}
         run = partial(run_block, block=block, rotation=rotation, ends=ends)
         if layer.gradient_checkpointing and layer.training:  # the family's own forward pass would see to it

@@ -2,9 +2,9 @@
 
 PEFT computes each projection by itself: a base product, two thin ones, a sum, casts, and as many again backward. Here
 the weights of q, k, v (and of gate and up) stand in one matrix, their adapters' low sides in another, and the gradient
-is written by hand: the input is kept once, 4-bit weights are dequantised once a pass and never kept, the gated product
-is made again instead of kept. Parameters stay PEFT's own, so optimiser, checkpoints and saved adapters do not change.
-DoRA's outputs are scaled besides (`modeling.fast.dora`). Called by `modeling.fast.install`.
+is written by hand: the input is kept once, packed weights are unpacked where a pass needs them and never kept, the
+gated product is made again instead of kept. Parameters stay PEFT's own, so optimiser, checkpoints and saved adapters do
+not change. DoRA's outputs are scaled besides (`modeling.fast.dora`). Called by `modeling.fast.install`.
 """
 
 from __future__ import annotations
@@ -197,24 +197,23 @@ def _slices(sizes: list[int]) -> list[slice]:
 
 @dataclass(frozen=True)
 class Rotation:
-    """Rotary positions: cos and sin, each (tokens, head width), of the first `heads` heads."""
+    """Rotary positions: cos and sin, each (tokens, head width)."""
 
     cos: Tensor
     sin: Tensor
-    heads: int
 
 
 class _Project(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, x: Tensor, group: Group, rotation: Rotation | None, *_: Any) -> Tensor:
+    def forward(ctx: Any, x: Tensor, group: Group, rotation: Rotation | None, heads: int, *_: Any) -> Tensor:
         rows = x.reshape(-1, x.shape[-1])
         group.refresh()
         y, inner = group.base(rows)
         y.addmm_(inner, group.high.t())
         if rotation is not None:
-            rotate_(y, rotation.cos, rotation.sin, rotation.heads)
+            rotate_(y, rotation.cos, rotation.sin, heads)
         ctx.save_for_backward(rows, inner)
-        ctx.group, ctx.rotation, ctx.shape = group, rotation, x.shape
+        ctx.group, ctx.rotation, ctx.heads, ctx.shape = group, rotation, heads, x.shape
         return y.view(*x.shape[:-1], -1)
 
     @staticmethod
@@ -223,14 +222,14 @@ class _Project(torch.autograd.Function):
         dy, rotation = gradients[0].reshape(len(rows), -1), ctx.rotation
         if rotation is not None:
             dy = dy.contiguous()  # the sum of the parts' gradients, made for this node alone
-            rotate_(dy, rotation.cos, rotation.sin, rotation.heads, back=True)
+            rotate_(dy, rotation.cos, rotation.sin, ctx.heads, back=True)
         dx, adapters = ctx.group.gradients(rows, inner, dy, wanted=ctx.needs_input_grad[0])
-        return (None if dx is None else dx.view(ctx.shape)), None, None, *adapters
+        return (None if dx is None else dx.view(ctx.shape)), None, None, None, *adapters
 
 
-def project(x: Tensor, group: Group, rotation: Rotation | None = None) -> Tensor:
-    """Return the outputs of a group side by side, (..., outputs), the first heads rotated where `rotation` is given."""
-    y: Tensor = _Project.apply(x.to(group.dtype), group, rotation, *group.parameters())
+def project(x: Tensor, group: Group, rotation: Rotation | None = None, heads: int = 0) -> Tensor:
+    """Return the outputs of a group side by side, (..., outputs), the first `heads` heads rotated by `rotation`."""
+    y: Tensor = _Project.apply(x.to(group.dtype), group, rotation, heads, *group.parameters())
     return y
 
 

@@ -15,6 +15,8 @@ def test_ways_of_a_step() -> None:
     found = list(ways(1, gpu=True))
     assert [name for name, _, _ in found] == ["cpu fp32, 1 x 1", "gpu fp32, 1 x 1", "gpu, by the recipe"]
     assert [exact for _, _, exact in found] == [True, True, False]
+    assert [name for name, _, _ in ways(14, gpu=False)] == ["cpu fp32, 14 x 1", "cpu fp32, 7 x 2", "cpu fp32, 2 x 7"]
+    assert [name for name, _, _ in ways(7, gpu=False)] == ["cpu fp32, 7 x 1"]
 
 
 def test_micro_batches_of_any_size_learn_the_same(tmp_path: Path) -> None:
