@@ -125,7 +125,7 @@ def read_request(body: bytes, models: Mapping[str, str]) -> Asked:
     """
     try:
         record = json.loads(body)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:  # the latter for brackets in brackets in brackets
         raise DataError("The request is no JSON.", "Send an object as OpenAI's chat completions take it.") from error
     if not isinstance(record, dict):
         raise DataError("The request is no object.", "Send an object as OpenAI's chat completions take it.")

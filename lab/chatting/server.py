@@ -15,14 +15,15 @@ import secrets
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 from lab.chatting.child import add_arguments, open_voice
 from lab.chatting.completion import Asked, Speaker, read_request
+from lab.chatting.problems import describe, error_body, status_of
 from lab.chatting.voice import BASE, Reply, Voice
-from lab.errors import LabError, NotFoundError
+from lab.errors import LabError
 
 TOKEN = "LAB_SERVE_TOKEN"
 LONGEST_BODY = 4 << 20
@@ -42,15 +43,39 @@ class ModelServer(ThreadingHTTPServer):
         self.begun = int(time.time())
 
 
+class _HungUpError(Exception):
+    """Who asked has gone. Not an OSError: a model that cannot read its files raises those, and somebody waits then."""
+
+
 class Handler(BaseHTTPRequestHandler):
     """One request."""
 
     server: ModelServer
     protocol_version = "HTTP/1.1"
+    _streaming = False
 
     def do_GET(self) -> None:
-        if not self._allowed():
+        self._serve(self._models)
+
+    def do_POST(self) -> None:
+        self._serve(self._complete)
+
+    def _serve(self, work: Callable[[], None]) -> None:
+        """Do `work` for who may ask for it; whatever goes wrong in it is told to them, and the server goes on."""
+        try:
+            if self._allowed():
+                work()
+        except _HungUpError:
             return
+        except Exception as error:  # noqa: BLE001  a model may raise anything; none of it may end the connection
+            status, told = status_of(error), describe(error)
+            with contextlib.suppress(_HungUpError):
+                self._fail(status, told)
+            if status >= 500:
+                with contextlib.suppress(OSError):  # stderr may have been closed meanwhile
+                    _say(f"lab: {told}")
+
+    def _models(self) -> None:
         if self.path.rstrip("/") != "/v1/models":
             self._fail(404, f"There is nothing at {self.path}.")
             return
@@ -60,17 +85,12 @@ class Handler(BaseHTTPRequestHandler):
         ]
         self._send(200, {"object": "list", "data": known})
 
-    def do_POST(self) -> None:
-        if not self._allowed():
-            return
+    def _complete(self) -> None:
         if self.path.rstrip("/") != "/v1/chat/completions":
             self._fail(404, f"There is nothing at {self.path}.")
             return
-        try:
-            asked = read_request(self._body(), self.server.models)
-            (self._stream if asked.stream else self._whole)(asked)
-        except LabError as error:
-            self._fail(404 if isinstance(error, NotFoundError) else 400, str(error))
+        asked = read_request(self._body(), self.server.models)
+        (self._stream if asked.stream else self._whole)(asked)
 
     def _whole(self, asked: Asked) -> None:
         parts: list[str] = []
@@ -78,23 +98,19 @@ class Handler(BaseHTTPRequestHandler):
         self._send(200, asked.whole("".join(parts), reply))
 
     def _stream(self, asked: Asked) -> None:
-        self.send_response(200)
-        self.send_header("Content-Type", "text/event-stream")
-        self.send_header("Cache-Control", "no-store")
-        self.send_header("Connection", "close")
-        self.end_headers()
-        self.close_connection = True
-        try:
-            self._event(asked.chunk({"role": "assistant", "content": ""}))
-            reply = self._reply(asked, lambda text: self._event(asked.chunk({"content": text})))
-            self._event(asked.chunk({}, finish=reply.finish))
-            if asked.include_usage:
-                self._event(asked.usage_chunk(reply))
-            self.wfile.write(b"data: [DONE]\n\n")
-        except LabError as error:
-            self._event({"error": {"message": str(error), "type": "invalid_request_error"}})
-        except OSError:  # the one who asked has gone
-            return
+        reply = self._reply(asked, lambda text: self._chunk(asked, {"content": text}))
+        self._chunk(asked, {}, finish=reply.finish)
+        if asked.include_usage:
+            self._event(json.dumps(asked.usage_chunk(reply)))
+        self._event("[DONE]")
+
+    def _chunk(self, asked: Asked, delta: dict[str, str], finish: str | None = None) -> None:
+        """Send a chunk. The first begins the stream: what fails before it, as most does, can still have its status."""
+        if not self._streaming:
+            self._streaming = self.close_connection = True
+            self._head(200, {"Content-Type": "text/event-stream", "Cache-Control": "no-store"})
+            self._event(json.dumps(asked.chunk({"role": "assistant", "content": ""})))
+        self._event(json.dumps(asked.chunk(delta, finish)))
 
     def _reply(self, asked: Asked, piece: Callable[[str], None]) -> Reply:
         with self.server.turn:
@@ -103,16 +119,20 @@ class Handler(BaseHTTPRequestHandler):
             speaker.rest()
             return speaker.ended(reply)
 
-    def _event(self, record: dict[str, Any]) -> None:
-        self.wfile.write(b"data: " + json.dumps(record).encode() + b"\n\n")
-        self.wfile.flush()
+    def _event(self, data: str) -> None:
+        self._write(f"data: {data}\n\n".encode())
 
     def _body(self) -> bytes:
-        return self.rfile.read(self._length())
+        try:
+            return self.rfile.read(self._length())
+        except OSError as error:
+            self.close_connection = True
+            raise _HungUpError from error
 
     def _length(self) -> int:
         """Return how long the body says it is; one that says no length of it has none that could be read."""
         told = self.headers.get("Content-Length") or ""
+        told = told[:19]  # longer than any body already, and int refuses thousands of digits
         return int(told) if told.isascii() and told.isdecimal() else 0
 
     def _allowed(self) -> bool:
@@ -130,16 +150,41 @@ class Handler(BaseHTTPRequestHandler):
         return False
 
     def _fail(self, status: int, message: str) -> None:
+        """Tell what went wrong: with its status, or as the last event of a stream that has begun."""
         self.close_connection = True
-        self._send(status, {"error": {"message": message, "type": "invalid_request_error", "code": None}})
+        body = error_body(status, message)
+        if self._streaming:
+            self._event(json.dumps(body))
+        else:
+            self._send(status, body)
 
     def _send(self, status: int, record: dict[str, Any]) -> None:
         body = json.dumps(record).encode()
+        self._head(status, {"Content-Type": "application/json", "Content-Length": str(len(body))})
+        self._write(body)
+
+    def _head(self, status: int, headers: Mapping[str, str]) -> None:
         self.send_response(status)
-        self.send_header("Content-Type", "application/json")
-        self.send_header("Content-Length", str(len(body)))
+        for name, value in headers.items():
+            self.send_header(name, value)
+        if self.close_connection:  # said, so that a client does not send its next request into a closed connection
+            self.send_header("Connection", "close")
         self.end_headers()
-        self.wfile.write(body)
+
+    def end_headers(self) -> None:
+        try:
+            super().end_headers()
+        except OSError as error:
+            self.close_connection = True
+            raise _HungUpError from error
+
+    def _write(self, data: bytes) -> None:
+        try:
+            self.wfile.write(data)
+            self.wfile.flush()
+        except OSError as error:
+            self.close_connection = True
+            raise _HungUpError from error
 
     def log_message(self, *_: object) -> None:
         """Say nothing: requests hold what people wrote."""

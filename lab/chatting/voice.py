@@ -115,7 +115,8 @@ def check_messages(messages: Any) -> list[dict[str, str]]:
         if role == "developer":  # the newer name of the system message in OpenAI's API
             role = "system"
         if isinstance(content, list):  # OpenAI's parts; only text can be read
-            content = "".join(part.get("text", "") for part in content if isinstance(part, dict))
+            texts = [part.get("text", "") for part in content if isinstance(part, dict)]
+            content = "".join(texts) if all(isinstance(text, str) for text in texts) else None
         if role not in ("system", "user", "assistant") or not isinstance(content, str):
             raise DataError(f"Message {number} has no role (system, user, assistant) or no text.", remedy)
         chat.append({"role": role, "content": content})

@@ -65,11 +65,13 @@ def card(
     run: Run,
     out: Annotated[Path | None, typer.Option("--out", "-o", help="Write to a file.")] = None,
 ) -> None:
-    """Print the run's model card: data, settings, results with intervals, energy, how to load."""
+    """Print the model card of an evaluated run: data, settings, results with intervals, energy, how to load."""
     from lab.exporting.card import model_card
     from lab.runs.store import find_run
 
-    text = model_card(find_run(run), "adapter")
+    info = find_run(run)
+    _check_results(info)
+    text = model_card(info, "adapter")
     if out:
         out.write_text(text, encoding="utf-8")
     else:
@@ -98,6 +100,28 @@ def hub(
         return
     typer.echo(plan.describe())
     note("Nothing was uploaded. Add --yes to do it.")
+
+
+def _check_results(info: RunInfo) -> None:
+    """Refuse a run of which a card could tell no results.
+
+    Raises:
+        RunStateError: it is worked on, has no whole weights, or has them and was never scored.
+    """
+    from lab.compare.entry import scored_metrics
+    from lab.errors import RunStateError
+    from lab.launching.exports import check_exportable
+    from lab.runs.paths import evaluations
+    from lab.runs.reader import read_json
+
+    if any(scored_metrics(read_json(one.metrics) or {}) for one in evaluations(info.run)):
+        return
+    check_exportable(info)
+    splits = (read_json(info.run.data) or {}).get("splits") or {}
+    command = f"lab eval {info.id}"
+    if not (splits.get("test") or {}).get("rows"):  # then `lab eval` alone would find nothing to answer
+        command += """ --set 'evaluate.task=[{name = "squad"}]'"""
+    raise RunStateError(f"{info.id} has no results to tell in a card.", f"Evaluate it: `{command}`.")
 
 
 def _export(run: str, request: ExportRequest, bits: float, *, json: bool) -> None:

@@ -2,25 +2,19 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from lab import atomic
 from lab.errors import NotFoundError, RunStateError, UsageError
-from lab.home import make_private
-from lab.launching.local import first_state
-from lab.launching.recorded import read_started, write_started
-from lab.launching.spawn import WORKER, check_space, spawn
+from lab.launching.jobs import begin_job
 from lab.launching.stop import usable_weights
 from lab.profile.load import load_profile
-from lab.runs import lock
 from lab.runs.paths import RunPaths
 from lab.runs.reader import read_json
 from lab.runs.state import LIVE
-from lab.runs.store import RunInfo, new_run
+from lab.runs.store import RunInfo
 from lab.text import did_you_mean, sanitize
 
 Kind = Literal["merge", "gguf"]
@@ -106,23 +100,10 @@ def start_export(info: RunInfo, request: ExportRequest, sets: Sequence[str] = ()
 
     Raises:
         RunStateError: as `check_exportable`.
-        OutOfSpaceError: the run's own disk is full.
+        What `lab.launching.jobs.begin_job` raises.
     """
     check_exportable(info)
-    resolved = load_profile(str(info.run.profile), list(sets))
-    check_space(info.run.folder)
-    before = read_started(info.run)
-    job = new_run(request.kind, root=make_private(info.run.jobs))
-    handle = lock.acquire(job.lock)
-    try:
-        write_started(job, resolved, before.folder)
-        atomic.write_json(job.request, request.as_json())
-        atomic.write_json(job.state, first_state(job, resolved))
-        folder = before.folder if before.folder and before.folder.is_dir() else None
-        spawn(job, handle, command=[*WORKER, "--of", str(info.run.folder)], folder=folder)
-    finally:
-        os.close(handle)
-    return job
+    return begin_job(info, request.kind, load_profile(str(info.run.profile), list(sets)), request.as_json())
 
 
 def exported(info: RunInfo) -> list[dict[str, Any]]:

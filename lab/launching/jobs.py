@@ -1,12 +1,17 @@
-"""Later work on a finished run: a job has a folder, state and lock of its own, under the run's `jobs/`."""
+"""Later work on a finished run: a job has a folder, state and lock of its own, under the run's `jobs/`.
+
+Called by `lab eval`; `exports` begins its jobs here too.
+"""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+import shutil
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from lab import atomic
-from lab.errors import ProfileError, RunStateError
+from lab.errors import LabError, OutOfSpaceError, ProfileError, RunStateError
 from lab.home import make_private
 from lab.launching.local import first_state
 from lab.launching.recorded import read_started, write_started
@@ -46,17 +51,46 @@ def check_evaluation(info: RunInfo, sets: Sequence[str] = ()) -> Resolved:
 
 
 def start_evaluation(info: RunInfo, sets: Sequence[str] = ()) -> RunPaths:
-    """Start a worker that evaluates the run `info`; return the job's folder. Raises what `check_evaluation` raises."""
-    resolved = check_evaluation(info, sets)
+    """Start a worker that evaluates the run `info`; return the job's folder.
+
+    Raises:
+        What `check_evaluation` and `begin_job` raise.
+    """
+    return begin_job(info, "eval", check_evaluation(info, sets))
+
+
+def begin_job(info: RunInfo, label: str, resolved: Resolved, request: Mapping[str, Any] | None = None) -> RunPaths:
+    """Make the folder of a job under the run `info` and start its worker there; return the folder.
+
+    Args:
+        label: of the job's id.
+        request: what the job is to export; None where it evaluates.
+
+    Raises:
+        NotFoundError: the run does not tell what it was started with.
+        OutOfSpaceError: the run's disk is (nearly) full, or its folder cannot be written.
+        LabError: the worker could not be started. In all cases no folder of the job is left.
+    """
     check_space(info.run.folder)
     before = read_started(info.run)
-    job = new_run("eval", root=make_private(info.run.jobs))
-    handle = lock.acquire(job.lock)
+    job = new_run(label, root=make_private(info.run.jobs))
     try:
-        write_started(job, resolved, before.folder)
-        atomic.write_json(job.state, first_state(job, resolved))
-        folder = before.folder if before.folder and before.folder.is_dir() else None
-        spawn(job, handle, command=[*WORKER, "--of", str(info.run.folder)], folder=folder)
-    finally:
-        os.close(handle)
+        handle = lock.acquire(job.lock)
+        try:
+            write_started(job, resolved, before.folder)
+            if request is not None:
+                atomic.write_json(job.request, request)
+            atomic.write_json(job.state, first_state(job, resolved))
+            folder = before.folder if before.folder and before.folder.is_dir() else None
+            spawn(job, handle, command=[*WORKER, "--of", str(info.run.folder)], folder=folder)
+        finally:
+            os.close(handle)
+    except (OSError, LabError) as error:
+        shutil.rmtree(job.folder, ignore_errors=True)  # else it would stand there as queued, and never begin
+        if isinstance(error, OSError):
+            raise OutOfSpaceError(
+                f"The job folder {job.folder} cannot be written ({error.strerror}).",
+                "Check the disk, and the folder's owner.",
+            ) from error
+        raise
     return job

@@ -16,6 +16,7 @@ from typing import Any
 from lab import atomic, jsonio
 from lab.errors import LabError, NotFoundError, ProfileError, RunStateError
 from lab.launching.earlier import place_for
+from lab.launching.precheck import check_before_start
 from lab.launching.recorded import Started, read_started, write_started
 from lab.launching.spawn import WORKER, check_space, spawn
 from lab.profile.load import Resolved, read_toml, resolve
@@ -80,16 +81,21 @@ def resume(
     """Start a new attempt of the run in its own folder and return at once.
 
     Args:
-        in_line: as in `local.start`.
+        in_line: as in `local.start`. The files are not looked at then: a study's row whose data has gone fails in its
+            own worker, and keeps no other row from its start.
 
     Raises:
         What `check_resume` raises, and RunStateError where somebody else was faster.
+        LabError: a model or data file that the profile names is missing or unusable; nothing was changed.
         OutOfSpaceError: the disk is (nearly) full.
         LabError: the worker could not be started; the run is as it was.
     """
     resolved = check_resume(info, sets)
     check_space(info.run.folder)
     before = read_started(info.run)
+    folder = before.folder if before.folder and before.folder.is_dir() else None
+    if not in_line:
+        _check_files(resolved, folder)
     handle = lock.acquire(info.run.lock)
     try:
         record = _record_to_continue(info)
@@ -100,12 +106,19 @@ def resume(
             info.run.stop.unlink(missing_ok=True)
             atomic.write_json(info.run.state, _next_state(record, resumed, resolved))
             write_started(info.run, resolved, before.folder)
-            folder = before.folder if before.folder and before.folder.is_dir() else None
             place = place_for(info.run, resolved.profile) if in_line else None
             spawn(info.run, handle, command=command, environment=environment, folder=folder, place=place)
     finally:
         os.close(handle)
     return resumed
+
+
+def _check_files(resolved: Resolved, folder: Path | None) -> None:
+    """Refuse what the worker would fail on at once. The check's relative names begin in this process's folder, so it is
+    left to the worker where that is not the one that the worker will have."""
+    with contextlib.suppress(OSError):  # no process can be started: the worker's own start tells that
+        if folder is None or folder == Path.cwd():
+            check_before_start([resolved])
 
 
 def changed_keys(before: Started, now: Resolved) -> dict[str, tuple[Any, Any]]:

@@ -1,6 +1,6 @@
 """Starting a worker that outlives its front: a session of its own, no terminal, the run's lock in its hands.
 
-Called by `local.start` and `resume.resume`, which hold the lock and have written the folder.
+Called by `local.start`, `resume.resume` and `jobs.begin_job`, which hold the lock and have written the folder.
 """
 
 from __future__ import annotations

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -19,9 +20,9 @@ pytestmark = pytest.mark.filterwarnings("ignore:Use 'content:DeprecationWarning"
 TOKEN = "hf_" + "verysecrettokenindeed"
 
 
-def trained(home: Path, name: str = "lora") -> RunPaths:
+def trained(home: Path, name: str = "lora", **options: Any) -> RunPaths:
     """Make a finished run with an adapter's files."""
-    run = make_run(home, name)
+    run = make_run(home, name, **options)
     run.adapter.mkdir()
     (run.adapter / "adapter_model.safetensors").write_bytes(b"weights" * 100)
     atomic.write_json(run.adapter / "adapter_config.json", {"r": 4, "base_model_name_or_path": "someone/base"})
@@ -123,6 +124,39 @@ def test_the_card_tells_data_settings_results_and_how_to_load(lab: Lab, home: Pa
     assert str(home) not in said.out
     assert lab("export", "card", run.id, "-o", str(tmp_path / "card.md")).out == ""
     assert (tmp_path / "card.md").read_text() == said.out
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("completed", ("no adapter", "lab runs resume")),
+        ("stopped", ("no adapter", "lab runs resume")),
+        ("failed", ("failed", "lab runs resume")),
+        ("lost", ("is lost", "lab runs resume")),
+        ("unscored", ("no results", "lab eval 2027", "unscored")),
+        ("untested", ("no results", "evaluate.task=")),
+        ("live", ("training", "lab runs watch")),
+    ],
+)
+def test_a_run_without_results_has_no_card(
+    name: str,
+    words: tuple[str, ...],
+    lab: Lab,
+    four: dict[str, RunPaths],
+    live: RunPaths,
+    home: Path,
+    tmp_path: Path,
+) -> None:
+    trained(home, "unscored", metrics=None)
+    trained(home, "untested", metrics=None, data={"splits": {"test": {"rows": 0}}})
+    lab("export", "card", name).refused(1, *words)
+    lab("export", "card", name, "-o", str(tmp_path / "card.md")).refused(1, *words)
+    assert not (tmp_path / "card.md").exists()
+
+
+def test_an_evaluation_that_scored_nothing_is_no_result(lab: Lab, home: Path) -> None:
+    run = trained(home, metrics={"schema": 1, "metrics": {}})
+    lab("export", "card", run.id).refused(1, "no results", "lab eval")
 
 
 @pytest.fixture

@@ -192,3 +192,53 @@ def test_new_attempt_is_written_before_its_worker_starts(tmp_path: Path, monkeyp
     assert (reread.profile.train.epochs, reread.hash) == (4.0, state["profile_hash"])
     assert read_started(info.run).values["train.epochs"] == 4.0
     assert not lock.is_held(info.run.lock)
+
+
+def failed(folder: Path, began: Path | None) -> RunInfo:
+    """Return a run of rows that have gone since; its relative names begin in `began`."""
+    info = run_in(folder, "failed", "data.source.0.name=gone.jsonl")
+    write_started(info.run, load_profile(str(info.run.profile)), began)
+    info.run.state.write_text(json.dumps({"attempt": 1, "state": "failed", "end": {"outcome": "failed"}}))
+    return info
+
+
+@pytest.fixture
+def spawned(monkeypatch: pytest.MonkeyPatch) -> list[RunPaths]:
+    runs: list[RunPaths] = []
+    monkeypatch.setattr("lab.launching.resume.spawn", lambda run, handle, **options: runs.append(run))
+    monkeypatch.setattr("lab.launching.resume.place_for", lambda run, profile: None)
+    return runs
+
+
+def test_missing_data_is_refused_before_a_worker_starts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, spawned: list[RunPaths]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    info = failed(tmp_path, tmp_path)
+    before = {path.name: path.read_bytes() for path in info.run.folder.iterdir()}
+    with pytest.raises(NotFoundError, match=r"There is no data file 'gone.jsonl'. Check data.source.0.name."):
+        resume(info)
+    assert spawned == []
+    assert {path.name: path.read_bytes() for path in info.run.folder.iterdir()} == before
+    (tmp_path / "gone.jsonl").write_text('{"prompt": "one", "completion": "two"}\n')
+    assert resume(info).attempt == 2
+    assert spawned == [info.run]
+
+
+def test_a_folder_elsewhere_is_left_to_the_worker(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, spawned: list[RunPaths]
+) -> None:
+    (tmp_path / "project").mkdir()
+    monkeypatch.chdir(tmp_path)
+    info = failed(tmp_path, tmp_path / "project")
+    (tmp_path / "project" / "gone.jsonl").write_text('{"prompt": "one", "completion": "two"}\n')
+    resume(info)
+    assert spawned == [info.run]
+
+
+def test_a_row_of_a_study_keeps_no_other_from_its_start(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, spawned: list[RunPaths]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    resume(failed(tmp_path, tmp_path), in_line=True)
+    assert len(spawned) == 1
