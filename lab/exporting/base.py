@@ -20,6 +20,7 @@ class BaseWeights:
 
     Attributes:
         shapes: of each tensor, in the order in which `read` gives them.
+        stored: the types of the tensors, as safetensors calls them ("BF16").
 
     Raises:
         NotFoundError: the folder has no safetensors.
@@ -28,8 +29,10 @@ class BaseWeights:
     def __init__(self, folder: Path) -> None:
         self._where = _where(folder)
         self.shapes: dict[str, tuple[int, ...]] = {}
+        self.stored: set[str] = set()
         for _, name, part in self._slices():
             self.shapes[name] = tuple(part.get_shape())
+            self.stored.add(part.get_dtype())
 
     def read(self) -> Iterator[tuple[str, Tensor]]:
         """Yield each tensor as it is stored."""

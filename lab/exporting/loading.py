@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import psutil
 
 from lab.errors import OutOfSpaceError
+from lab.exporting.base import BaseWeights
 from lab.exporting.work import Work
 from lab.modeling.artifact import load_artifact
 from lab.modeling.load import load_base
@@ -20,13 +21,18 @@ if TYPE_CHECKING:
 
 HEADROOM = 1.3
 """Memory a loaded model needs for a pass over one row, as a multiple of its weights."""
+MAPPED_BYTES = 4_000_000_000
+"""Memory that a pass needs beside weights that stay in their files: states, adapters, what the libraries take."""
 
 
 def compute_dtype(work: Work, parameters: int) -> str:
     """Return in what both models compute: fp32 on a CPU with room for it, so that only the weights differ.
 
+    A bf16 model that computes in bf16 on a CPU is not read into memory: its weights are pages of its files, which the
+    system drops and reads again where memory is short.
+
     Raises:
-        OutOfSpaceError: not even 16 bits fit.
+        OutOfSpaceError: not even 16 bits fit, and the weights cannot stay in their files.
     """
     if work.hardware.kind == "cuda":
         return work.chain.dtype
@@ -34,11 +40,20 @@ def compute_dtype(work: Work, parameters: int) -> str:
     for dtype, size in (("fp32", 4), ("bf16", 2)):
         if parameters * size * HEADROOM < free:
             return dtype
+    if free > MAPPED_BYTES and _stay_in_files(work):
+        work.say("the model is larger than the memory: it is read from disk again and again, which takes long")
+        return "bf16"
     raise OutOfSpaceError(
         f"The parity check loads the model into memory, {byte_size(parameters * 2 * HEADROOM)}; "
         f"{byte_size(free)} are free.",
         "Export on a machine with more memory or a GPU.",
     )
+
+
+def _stay_in_files(work: Work) -> bool:
+    """Tell whether neither the base nor the merged model would be converted on its way into memory."""
+    quantised = work.chain.quantization != "none" and work.base == "dequantised"
+    return not quantised and work.request.dtype == "bf16" and BaseWeights(work.folder).stored == {"BF16"}
 
 
 def load_reference(work: Work, dtype: str) -> PreTrainedModel | PeftModel:
