@@ -13,6 +13,7 @@ from lab.exporting.work import Work
 from lab.modeling.artifact import load_artifact
 from lab.modeling.load import load_base
 from lab.modeling.source import ModelSource
+from lab.telemetry.limits import usable_bytes
 from lab.text import byte_size
 
 if TYPE_CHECKING:
@@ -36,7 +37,7 @@ def compute_dtype(work: Work, parameters: int) -> str:
     """
     if work.hardware.kind == "cuda":
         return work.chain.dtype
-    free = psutil.virtual_memory().available
+    free = min(int(psutil.virtual_memory().available), usable_bytes())
     for dtype, size in (("fp32", 4), ("bf16", 2)):
         if parameters * size * HEADROOM < free:
             return dtype

@@ -37,8 +37,9 @@ def stored(folder: Path, dtype: torch.dtype) -> Path:
 
 @pytest.fixture
 def free(monkeypatch: pytest.MonkeyPatch) -> Any:
-    def set_free(amount: float) -> None:
+    def set_free(amount: float, limit: float = 1e15) -> None:
         monkeypatch.setattr(loading.psutil, "virtual_memory", lambda: SimpleNamespace(available=amount))
+        monkeypatch.setattr(loading, "usable_bytes", lambda: limit)
 
     return set_free
 
@@ -47,6 +48,11 @@ def free(monkeypatch: pytest.MonkeyPatch) -> Any:
 def test_fp32_where_it_fits_else_bf16(free: Any, tmp_path: Path, gigabytes: int, expected: str) -> None:
     free(gigabytes * BILLION)
     assert compute_dtype(work(tmp_path), BILLION) == expected
+
+
+def test_a_control_group_may_leave_less(free: Any, tmp_path: Path) -> None:
+    free(100 * BILLION, limit=3 * BILLION)
+    assert compute_dtype(work(tmp_path), BILLION) == "bf16"
 
 
 def test_a_gpu_computes_as_the_run_did(free: Any, tmp_path: Path) -> None:
