@@ -16,6 +16,7 @@ from lab.data.masks import stop_ids
 from lab.data.template import Template, choose_template, fold
 from lab.errors import DataError
 from lab.modeling.artifact import Artifact, describe_artifact, load_artifact
+from lab.modeling.dora import settle
 from lab.modeling.hardware import detect
 from lab.modeling.load import load_base, load_tokenizer, torch_dtype
 from lab.modeling.methods import cast_adapter
@@ -127,6 +128,7 @@ class TorchVoice:
             return model
         tuned = load_artifact(model, self.artifact.folder).eval()
         cast_adapter(tuned, torch_dtype(self.dtype))  # as evaluation does: it answers as it was scored
+        settle(tuned)
         return tuned
 
     @cached_property

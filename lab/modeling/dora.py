@@ -1,4 +1,4 @@
-"""DoRA's norms without the product of its matrices. Called by the fast path, and while an evaluation answers.
+"""DoRA's norms without the product of its matrices. Called by the fast path, by evaluation and by chat.
 
 DoRA gives each output a magnitude `m` and multiplies by `m / norm(W + s B A)`, row by row. PEFT builds `B A` and the
 whole sum in every pass, for a single token too. The norm follows from less: its square is
@@ -45,21 +45,31 @@ def adapted_norms(squares: Tensor, weight: Tensor, low: Tensor, high: Tensor) ->
 
 @contextlib.contextmanager
 def settled(model: nn.Module) -> Iterator[None]:
-    """Let DoRA's layers answer by norms that are made once, here: their weights must stay what they are meanwhile."""
-    from peft.tuners.lora.dora import DoraLinearLayer
-    from peft.tuners.lora.layer import LoraLayer
-
-    changed = []
+    """Let DoRA's layers answer as `settle` has them while the context lasts."""
+    changed = settle(model)
     try:
-        for module in model.modules():
-            for name, vector in module.lora_magnitude_vector.items() if isinstance(module, LoraLayer) else ():
-                if type(vector) is DoraLinearLayer and not vector.fan_in_fan_out:
-                    vector.forward = partial(_scaled, gain=_gain(module, name), plain=vector.forward)
-                    changed.append(vector)
         yield
     finally:
         for vector in changed:
             del vector.forward
+
+
+def settle(model: nn.Module) -> list[nn.Module]:
+    """Let DoRA's layers answer by norms that are made once, here: their weights must stay what they are from now on.
+
+    Returns:
+        The modules whose `forward` was replaced; none for other adapters.
+    """
+    from peft.tuners.lora.dora import DoraLinearLayer
+    from peft.tuners.lora.layer import LoraLayer
+
+    changed: list[nn.Module] = []
+    for module in model.modules():
+        for name, vector in module.lora_magnitude_vector.items() if isinstance(module, LoraLayer) else ():
+            if type(vector) is DoraLinearLayer and not vector.fan_in_fan_out:
+                vector.forward = partial(_scaled, gain=_gain(module, name), plain=vector.forward)
+                changed.append(vector)
+    return changed
 
 
 @torch.no_grad()
