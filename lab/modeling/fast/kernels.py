@@ -111,9 +111,9 @@ def rotate_(y: Tensor, cos: Tensor, sin: Tensor, heads: int, *, back: bool = Fal
     width = cos.shape[-1]
     half = width // 2
     if _triton(y) and _power_of_two(half):
-        from lab.modeling.fast import tritons
+        from lab.modeling.fast import rotations
 
-        tritons.rotate_(y, cos.contiguous(), sin.contiguous(), heads, back=back)
+        rotations.rotate_(y, cos.contiguous(), sin.contiguous(), heads, back=back)
         return
     turned = y[:, : heads * width].view(len(y), heads, width)
     cos, sin = cos[:, None], sin[:, None]
@@ -134,9 +134,9 @@ def rotate_apart(y: Tensor, cos: Tensor, sin: Tensor, counts: tuple[int, int, in
     """
     width = cos.shape[-1]
     if _triton(y) and _power_of_two(width // 2):
-        from lab.modeling.fast import tritons
+        from lab.modeling.fast import rotations
 
-        return tritons.rotate_apart(y, cos.contiguous(), sin.contiguous(), counts)
+        return rotations.rotate_apart(y, cos.contiguous(), sin.contiguous(), counts)
     rotate_(y, cos, sin, counts[0] + counts[1])
     query, key, value = (part.contiguous() for part in y.view(len(y), -1, width).split(counts, dim=1))
     return query, key, value
@@ -145,10 +145,10 @@ def rotate_apart(y: Tensor, cos: Tensor, sin: Tensor, counts: tuple[int, int, in
 def rotate_together(query: Tensor, key: Tensor, value: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
     """Return the gradient of what `rotate_apart` took apart, (tokens, features), from those of its parts."""
     if _triton(query) and _power_of_two(cos.shape[-1] // 2):
-        from lab.modeling.fast import tritons
+        from lab.modeling.fast import rotations
 
         parts = (query.contiguous(), key.contiguous(), value.contiguous())
-        return tritons.rotate_together(*parts, cos.contiguous(), sin.contiguous())
+        return rotations.rotate_together(*parts, cos.contiguous(), sin.contiguous())
     y = torch.cat((query, key, value), dim=1).flatten(1)
     rotate_(y, cos, sin, query.shape[1] + key.shape[1], back=True)
     return y
