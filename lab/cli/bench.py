@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any
 
 import typer
 
 from lab.cli.options import Json, Run, Sets
 from lab.cli.output import columns, note, print_json
+
+Shape = Annotated[str, typer.Option("--shape", help="Shape of the model; its weights are random.")]
+Method = Annotated[str, typer.Option("--method", help="lora or qlora.")]
+Workload = Annotated[str, typer.Option("--workload", help="w16: 16 rows a step; w16k: 16,384 tokens.")]
 
 app = typer.Typer(help="Benchmarks, each against a baseline in the same run.", no_args_is_help=True)
 
@@ -86,18 +91,13 @@ def training(
     json: Json = False,
 ) -> None:
     """Time training on this machine against TRL's defaults from a model name: same rows, same adapter, in turn."""
-    from statistics import median
-
     from lab.bench.against_trl import race
 
     found = race(profile, sets or [], steps, repeats, note)
     if json:
         print_json({"trl": found.trl, "lab": found.lab, "ratio": found.ratio})
         return
-    rows = [
-        (name, f"{median(speeds):.0f}", f"{min(speeds):.0f}-{max(speeds):.0f}")
-        for name, speeds in (("TRL's defaults", found.trl), ("the lab", found.lab))
-    ]
+    rows = _ranges({"TRL's defaults": found.trl, "the lab": found.lab}, ".0f")
     typer.echo(columns(("training", "tokens/s", "range"), rows, right=(1, 2)))
     typer.echo(f"{found.ratio:.2f} times as fast")
 
@@ -109,18 +109,13 @@ def prepare(
     json: Json = False,
 ) -> None:
     """Time making tokens and masks of chats against TRL's own preparation of the same chats, in turn."""
-    from statistics import median
-
     from lab.bench.prepare import measure
 
     found = measure(chats, repeats, note)
     if json:
         print_json(found.as_json())
         return
-    rows = [
-        (name, f"{median(seconds):.1f} s", f"{min(seconds):.1f}-{max(seconds):.1f}")
-        for name, seconds in (("TRL", found.trl_seconds), ("the lab", found.lab_seconds))
-    ]
+    rows = _ranges({"TRL": found.trl_seconds, "the lab": found.lab_seconds}, ".1f", " s")
     typer.echo(columns((f"{found.chats:,} chats, {found.tokens:,} tokens", "took", "range"), rows, right=(1, 2)))
     result = "met" if found.met else "missed"
     typer.echo(f"{found.ratio:.2f} of TRL's time (at most {found.target:g}: {result})")
@@ -129,9 +124,9 @@ def prepare(
 
 @app.command()
 def throughput(
-    shape: Annotated[str, typer.Option("--shape", help="Shape of the model; its weights are random.")] = "llama-3.2-1b",
-    method: Annotated[str, typer.Option("--method", help="lora or qlora.")] = "qlora",
-    workload: Annotated[str, typer.Option("--workload", help="w16: 16 rows a step; w16k: 16,384 tokens.")] = "w16",
+    shape: Shape = "llama-3.2-1b",
+    method: Method = "qlora",
+    workload: Workload = "w16",
     against: Annotated[str, typer.Option("--against", help="plain: also the studies' own recipe.")] = "",
     without: Annotated[str, typer.Option("--without", help="Pieces to leave out: graphs,lora,head,liger,varlen.")] = "",
     ablate: Annotated[bool, typer.Option("--ablate", help="Also without each piece, and from none to all.")] = False,
@@ -162,27 +157,23 @@ def throughput(
 
 @app.command()
 def monitoring(
-    shape: Annotated[str, typer.Option("--shape", help="Shape of the model; its weights are random.")] = "llama-3.2-1b",
-    method: Annotated[str, typer.Option("--method", help="lora or qlora.")] = "lora",
-    workload: Annotated[str, typer.Option("--workload", help="w16: 16 rows a step; w16k: 16,384 tokens.")] = "w16",
+    shape: Shape = "llama-3.2-1b",
+    method: Method = "lora",
+    workload: Workload = "w16",
     segments: Annotated[int, typer.Option("--segments", "-n", min=1, help="Timed segments of each kind.")] = 6,
     steps: Annotated[int, typer.Option("--steps", min=1, help="Steps a segment.")] = 100,
     readers: Annotated[int, typer.Option("--readers", min=0, help="Processes that follow the run folder.")] = 20,
     json: Json = False,
 ) -> None:
     """Measure what watching costs: steps with events, telemetry and readers against bare ones, in turn."""
-    from statistics import median
-
     from lab.bench.monitoring import TARGET, measure
 
     found = measure(shape, method, workload, segments, steps, readers, note)
     if json:
         print_json(found.as_json())
         return
-    rows = [
-        (name, f"{median(taken) * 1000:.3f} ms", f"{min(taken) * 1000:.3f}-{max(taken) * 1000:.3f}")
-        for name, taken in (("bare", found.bare), ("watched", found.watched))
-    ]
+    taken = {"bare": found.bare, "watched": found.watched}
+    rows = _ranges({name: [1000 * one for one in seconds] for name, seconds in taken.items()}, ".3f", " ms")
     typer.echo(columns((f"{shape} {method} {workload}, {found.device}", "a step", "range"), rows, right=(1, 2)))
     typer.echo(f"watching takes {found.share:+.2%} (at most {TARGET:.0%}: {'met' if found.met else 'missed'})")
 
@@ -239,3 +230,13 @@ def generation(
         result = "met" if found.ratio >= found.target else "missed"
         typer.echo(f"{found.ratio:.1f} times as fast (at least {found.target:g}: {result})")
     typer.echo(f"{found.same:.0%} of the answers have the same text")
+
+
+def _ranges(sides: Mapping[str, Sequence[float]], form: str, unit: str = "") -> list[tuple[str, str, str]]:
+    """Return the name, the median and the range of each side's figures."""
+    from statistics import median
+
+    return [
+        (name, f"{median(found):{form}}{unit}", f"{min(found):{form}}-{max(found):{form}}")
+        for name, found in sides.items()
+    ]
