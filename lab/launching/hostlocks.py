@@ -52,7 +52,7 @@ def lock_folder() -> Path:
     try:
         folder.mkdir(mode=0o700)
         folder.chmod(0o1777)
-    except FileExistsError:
+    except FileExistsError:  # as a rule; what it is, is looked at below
         pass
     except OSError as error:
         raise _unusable(folder, error.strerror or "") from error

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from lab.errors import ProfileError
+from lab.modeling.adapters import attach_adapter
 from lab.modeling.load import parameter_count, trainable_count
 from lab.modeling.methods import METHODS, cast_adapter, head_is_tied
 from lab.profile.schema import Method
@@ -99,6 +100,13 @@ def test_an_adapter_begins_as_the_base_and_learns(folder: Path, variant: Any, qu
     losses = train(model, steps=6)
     assert losses[-1] < losses[0] - 0.05
     assert any("magnitude" in name for name in trained(model)) == (variant == "dora")
+
+
+def test_a_saved_dora_is_not_put_over_int8_on_a_cpu(folder: Path, tmp_path: Path) -> None:
+    METHODS["lora"](base(folder), Method(rank=4, variant="dora"), 0).save_pretrained(tmp_path / "adapter")
+    with pytest.raises(ProfileError, match="over an int8 base needs a GPU"):
+        attach_adapter(base(folder, "int8"), tmp_path / "adapter")
+    assert logits(attach_adapter(base(folder, "nf4"), tmp_path / "adapter").eval()).isfinite().all()
 
 
 def test_what_trained_is_cast_for_answers(folder: Path) -> None:

@@ -8,7 +8,16 @@ import pytest
 import torch
 
 from lab.data.masks import IGNORED, Encoded
-from lab.training.batches import Batcher, Layout, Step, StepCounts, longest_part, packed_batch, to_device
+from lab.training.batches import (
+    Batcher,
+    Layout,
+    Step,
+    StepCounts,
+    longest_part,
+    packed_batch,
+    to_device,
+    validation_layout,
+)
 from lab.training.sampler import StepSize, epoch_steps
 
 PAD = 9
@@ -123,3 +132,13 @@ def test_the_longest_micro_batch_is_found(layout: Layout) -> None:
 
 def test_an_empty_step_counts_nothing() -> None:
     assert Step([]).counts == StepCounts()
+
+
+@pytest.mark.parametrize(
+    ("training", "validation"),
+    [(2048, 8192), (8192, 16384), (16384, 16384), (20_000, 20_000), (0, 0)],
+)
+def test_validation_takes_more_at_once_than_training(training: int, validation: int) -> None:
+    layout = Layout(packed=training > 0, pad_token_id=0, rows=4, tokens=training, multiple=256)
+    found = validation_layout(layout)
+    assert (found.tokens, found.rows, found.packed, found.multiple) == (validation, 4, training > 0, 256)
