@@ -22,6 +22,7 @@ from torch.nn import functional
 
 from lab.bench.tinymodels import FAMILIES, adapted, packed_rows
 from lab.modeling.fast import kernels
+from lab.modeling.fast.choose import BLOCK_FAMILIES
 from lab.modeling.fast.head import head_loss
 from lab.modeling.fast.install import fused
 from lab.modeling.fast.step import PackedStep
@@ -171,6 +172,22 @@ def check_flash(at: Setting) -> float:
     return max(found)
 
 
+def check_short(at: Setting) -> float:
+    """Attention over short documents, and its gradients, against SDPA over each document."""
+    from lab.modeling.fast.documents import attend_documents, document_spans
+
+    ends, found = torch.tensor([0, 5, 70, 70, 71, 200, 333], dtype=torch.int32, device=at.device), []
+    spans = document_spans(ends, 333)
+    for query_heads, key_heads, width in ((8, 2, 64), (9, 3, 64), (4, 4, 32), (8, 1, 128)):
+        heads = [at.random(333, count, width).requires_grad_() for count in (query_heads, key_heads, key_heads)]
+        gradient = at.random(333, query_heads, width)
+        fast = attend_documents(heads[0], heads[1], heads[2], spans, 0.125)
+        plain = attend_each(heads[0], heads[1], heads[2], ends, 0.125, None)
+        pulled = [torch.autograd.grad(y, heads, gradient) for y in (fast, plain)]
+        found += [apart([fast], [plain]), apart(*pulled)]
+    return max(found)
+
+
 def check_steps(
     family: str,
     quantised: str = "",
@@ -179,6 +196,7 @@ def check_steps(
     graph: bool = False,
     recomputed: bool = False,
     blocks: bool = False,
+    short: bool = False,
 ) -> Check:
     """Return a check of whole micro-steps with fused projections: losses and the gradients of all adapters."""
 
@@ -189,7 +207,7 @@ def check_steps(
         if recomputed:
             model.get_base_model().activation_checkpointing_enable({"use_reentrant": False})
             model.enable_input_require_grads()
-        return _steps_apart(model, at, graph=graph, blocks=blocks)
+        return _steps_apart(model, at, graph=graph, blocks=blocks, short=short)
 
     return check
 
@@ -201,7 +219,7 @@ def _keep_activations(model: Any, dtype: torch.dtype) -> None:
             module.forward = partial(functional.linear, weight=whole_weight(module, dtype))
 
 
-def _steps_apart(model: Any, at: Setting, *, graph: bool, blocks: bool) -> float:
+def _steps_apart(model: Any, at: Setting, *, graph: bool, blocks: bool, short: bool) -> float:
     """Return how far fast steps are from plain ones: batches of one shape and of another, gradients added up."""
     causal, trained = model.get_base_model(), [p for p in model.parameters() if p.requires_grad]
     batches = [packed_rows(seed, multiple=128, device=at.device) for seed in (0, 0, 1, 2, 1)]
@@ -211,7 +229,7 @@ def _steps_apart(model: Any, at: Setting, *, graph: bool, blocks: bool) -> float
         with fused(model, blocks=blocks) as installed:
             if not installed.whole or (blocks and not installed.blocks):
                 raise AssertionError(f"left to PEFT: {installed.left}; blocks: {installed.blocks}")
-            step = PackedStep(causal, trained, graph=graph)
+            step = PackedStep(causal, trained, graph=graph, short=short)
             for batch, (loss, gradients) in zip(batches, plain, strict=True):
                 for parameter in trained:
                     parameter.grad = None
@@ -244,6 +262,10 @@ def checks(device: torch.device) -> dict[str, Check]:
     }
     if device.type == "cuda":
         found["attention, grouped heads"] = check_flash
+        found["attention, short documents"] = check_short
+        for family in ("llama", "qwen2", "qwen3"):
+            found[f"short documents, {family}"] = check_steps(family, blocks=family in BLOCK_FAMILIES, short=True)
+        found["short documents, replayed"] = check_steps("llama", graph=True, blocks=True, short=True)
     found |= {f"projections, {family}": check_steps(family) for family in FAMILIES}
     found |= {f"projections, {kind}": check_steps("llama", kind) for kind in ("nf4", "nf4 double", "int8")}
     found |= {f"projections, dora, {family}": check_steps(family, dora=True) for family in ("qwen2", "gemma3")}
@@ -257,6 +279,7 @@ def checks(device: torch.device) -> dict[str, Check]:
         f"blocks, {kind}, replayed": check_steps("llama", kind, graph=True, blocks=True) for kind in ("nf4", "int8")
     }
     found["blocks, dora, replayed"] = check_steps("llama", dora=True, graph=True, blocks=True)
+    found["blocks, recomputed, replayed"] = check_steps("llama", recomputed=True, graph=True, blocks=True)
     found["projections, recomputed"] = check_steps("llama", recomputed=True)
     found |= {f"replayed, {family}": check_steps(family, graph=True) for family in ("llama", "gemma3")}
     found["replayed, nf4"] = check_steps("llama", "nf4", graph=True)

@@ -32,18 +32,20 @@ SWITCHES = {
     "head": "fused_head",
     "liger": "kernels",
     "varlen": "attention",
+    "short": "short_attention",
 }
 """Pieces that `--without` names -> the recipe's choice."""
 NEEDS: dict[str, tuple[str, ...]] = {
     "graphs": (),
     "blocks": (),
     "lora": ("graphs", "blocks"),
-    "head": ("graphs",),
+    "head": ("graphs", "short"),
     "liger": (),
-    "varlen": ("graphs", "head", "blocks"),
+    "varlen": ("graphs", "head", "blocks", "short"),
+    "short": (),
 }
 """Pieces that cannot serve without this one."""
-LADDER = ("varlen", "liger", "lora", "blocks", "head", "graphs")
+LADDER = ("varlen", "liger", "lora", "blocks", "head", "short", "graphs")
 """From the plain trainer up."""
 PEAKS = {"H100": 989e12, "H200": 989e12, "A100": 312e12, "L40S": 362e12, "L4": 121e12, "A10": 125e12, "4090": 165e12}
 """Dense bf16 FLOPs a second, by a part of the GPU's name; from the vendors' data sheets."""

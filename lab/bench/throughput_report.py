@@ -29,7 +29,8 @@ def line_of(record: dict[str, Any]) -> tuple[str, ...]:
 
 def pieces(recipe: dict[str, Any]) -> str:
     """Return what computed a row, in a few words."""
-    fast = [name for name in ("fused_lora", "fused_block", "fused_head", "cuda_graph") if recipe.get(name) == "on"]
+    named = ("fused_lora", "fused_block", "fused_head", "short_attention", "cuda_graph")
+    fast = [name for name in named if recipe.get(name) == "on"]
     kernels = [recipe["kernels"]] if recipe.get("kernels") not in (None, "torch") else []
     return ", ".join([str(recipe["batching"]), str(recipe["attention"]), *kernels, *fast])
 

@@ -36,7 +36,7 @@ class Recipe:
         micro_batch: rows that go through the model at once; 0 where `micro_tokens` alone decides.
         micro_tokens: packed tokens that go through the model at once; 0 where `micro_batch` decides.
         kernels: "liger" or "torch": what norms, gated MLPs and rotary positions compute by while training.
-        fused_lora, fused_head, cuda_graph, fused_block: "on" or "off", from `modeling.fast.choose`.
+        fused_lora, fused_head, cuda_graph, fused_block, short_attention: "on" or "off", from `modeling.fast.choose`.
     """
 
     device: Choice
@@ -59,6 +59,7 @@ class Recipe:
     fused_head: Choice
     cuda_graph: Choice
     fused_block: Choice
+    short_attention: Choice
 
     @property
     def load_attention(self) -> str:
@@ -137,7 +138,7 @@ def decide(
         threads=Choice(hardware.threads, "train.threads" if profile.train.threads else "the physical cores"),
         kernels=_kernels(hardware, config),
         **batching,
-        **fast_choices(profile, hardware, config),
+        **fast_choices(profile, hardware, config, lengths, batching["micro_tokens"].value),
     )
 
 

@@ -138,6 +138,7 @@ class LabTrainer(SFTTrainer):
                     self._trained,
                     graph=recipe.cuda_graph.value == "on",
                     precision=None if whole else partial(self._precision, cache=False),
+                    short=recipe.short_attention.value == "on",
                 )
             self.model.zero_grad = self._clear_gradients  # nn.Module's walks all modules
             stack.callback(delattr, self.model, "zero_grad")

@@ -8,6 +8,7 @@ from typing import Any
 
 from torch import Tensor
 
+from lab.modeling.fast.documents import attend_documents
 from lab.modeling.fast.flash import flash
 from lab.modeling.fast.lora import Rotation
 from lab.modeling.fast.varlen import NAME as VARLEN
@@ -18,7 +19,7 @@ projection reads (batch, tokens, features), and attention's weights where a fami
 
 
 def family_attention(module: Any) -> Attend:
-    """Return what attends in the family's own attention `module`, on a GPU by flash where rows are packed."""
+    """Return what attends in the family's own attention `module`, on a GPU over documents where rows are packed."""
     from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
     eager = vars(sys.modules[type(module).__module__])["eager_attention_forward"]
@@ -30,9 +31,13 @@ def family_attention(module: Any) -> Attend:
         shape = query.shape[:2]
         if query.is_cuda and module.config._attn_implementation == VARLEN:
             window, ends = windowed.get("sliding_window"), kwargs["cu_seq_lens_q"]
+            spans, longest = kwargs.get("document_spans"), kwargs["max_length_q"]
             # Not `[0]`: the gradient of a selection is zeros with a copy in them, even where it selects all.
             q, k, v = (part.flatten(0, 1) for part in (query, key, value))
-            made = flash(q, k, v, ends, kwargs["max_length_q"], module.scaling, window)
+            if spans is not None and (window is None or longest <= window):
+                made = attend_documents(q, k, v, spans, module.scaling)
+            else:
+                made = flash(q, k, v, ends, longest, module.scaling, window)
             return made.reshape(*shape, -1), None
         function = ALL_ATTENTION_FUNCTIONS.get_interface(module.config._attn_implementation, eager)
         dropout = module.attention_dropout if module.training else 0.0

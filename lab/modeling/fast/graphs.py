@@ -5,13 +5,16 @@ A graph replays the very kernels of one shape on the very same memory. So batche
 leaves them. The first batch of a shape runs as usual, which warms up what must not happen in a capture (compilation,
 loading of kernels, workspaces). With the second its shape is captured, and replayed from then on: a capture takes as
 long as some steps, and shapes that come once are not worth it. Without CUDA the same happens without a graph.
+
+What graphs compute in is never given back while they live. So runs outside of graphs use the same memory: else a step
+would take twice what it needs.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -22,6 +25,16 @@ Run = Callable[[], None]
 
 MOST_GRAPHS = 24
 """Shapes that get a graph; batches of further shapes run as usual."""
+
+
+class Launcher(Protocol):
+    """How a run is launched."""
+
+    def once(self, run: Run) -> None:
+        """Do `run` now; what it makes must be copied out of it."""
+
+    def capture(self, run: Run) -> Run:
+        """Return what does `run` again, each time it is called."""
 
 
 @dataclass
@@ -41,18 +54,18 @@ class GraphedStep:
     Args:
         loss_of: from inputs to the loss, without ever asking the device for a number.
         parameters: what is trained; each takes part in the loss.
-        capture: turns a run into what replays it; None takes a CUDA graph on a GPU and the run itself elsewhere.
+        launcher: None takes CUDA graphs on a GPU, and launches runs as they are elsewhere.
     """
 
     def __init__(
         self,
         loss_of: Callable[[Inputs], Tensor],
         parameters: Sequence[nn.Parameter],
-        capture: Callable[[Run], Run] | None = None,
+        launcher: Launcher | None = None,
     ) -> None:
         self.loss_of = loss_of
         self.parameters = list(parameters)
-        self.capture = capture or (_Capture() if self.parameters[0].is_cuda else _keep)
+        self.launcher = launcher or (_Graphs() if self.parameters[0].is_cuda else _Plain())
         self.flat, self.gradients = _zeros_like(self.parameters)
         self.shapes: dict[tuple[Any, ...], _Shape] = {}
         self.seen: set[tuple[Any, ...]] = set()
@@ -64,7 +77,9 @@ class GraphedStep:
         shape = self.shapes.get(key)
         if shape is None and (key not in self.seen or len(self.shapes) == MOST_GRAPHS):
             self.seen.add(key)
-            return self._run(inputs)
+            loss = torch.zeros((), device=self.parameters[0].device)
+            self.launcher.once(lambda: self._run(inputs, loss))
+            return loss
         if shape is None:
             shape = self.shapes[key] = self._captured(inputs)
         for name, value in shape.inputs.items():
@@ -84,16 +99,17 @@ class GraphedStep:
         for parameter, gradient in zip(self.parameters, self.gradients, strict=True):
             parameter.grad = gradient
 
-    def _run(self, inputs: Inputs) -> Tensor:
-        loss = self.loss_of(inputs)
-        found = torch.autograd.grad(loss, self.parameters)
+    def _run(self, inputs: Inputs, loss: Tensor) -> None:
+        """Add the gradients up and put the loss into `loss`."""
+        made = self.loss_of(inputs)
+        found = torch.autograd.grad(made, self.parameters)
         torch._foreach_add_(self.gradients, [gradient.to(torch.float32) for gradient in found])
-        return loss.detach()
+        loss.copy_(made.detach())
 
     def _captured(self, inputs: Inputs) -> _Shape:
         kept = {name: value.clone() if isinstance(value, Tensor) else value for name, value in inputs.items()}
         shape = _Shape(kept, torch.zeros((), device=self.parameters[0].device), lambda: None)
-        shape.replay = self.capture(lambda: shape.loss.copy_(self._run(kept)))
+        shape.replay = self.launcher.capture(lambda: self._run(kept, shape.loss))
         return shape
 
 
@@ -110,21 +126,39 @@ def _zeros_like(parameters: Sequence[nn.Parameter]) -> tuple[Tensor, list[Tensor
     return flat, [part.view(p.shape) for part, p in zip(flat.split(sizes), parameters, strict=True)]
 
 
-def _keep(run: Run) -> Run:
-    return run
+class _Plain:
+    """Launches runs as they are."""
+
+    def once(self, run: Run) -> None:
+        run()
+
+    def capture(self, run: Run) -> Run:
+        return run
 
 
-class _Capture:
-    """Captures runs as CUDA graphs that share their working memory: never two of them run at once."""
+class _Graphs:
+    """Captures runs as CUDA graphs. All runs share their working memory and a stream: never two of them at once."""
 
     def __init__(self) -> None:
-        self.pool = torch.cuda.graph_pool_handle()
+        self.pool = torch.cuda.MemPool()
         self.stream = torch.cuda.Stream()
 
-    def __call__(self, run: Run) -> Run:
+    def once(self, run: Run) -> None:
+        caller = torch.cuda.current_stream()
+        self.stream.wait_stream(caller)
+        # On this thread alone: the pool serves no other, on which a backward pass would run else.
+        with (
+            torch.cuda.stream(self.stream),
+            torch.cuda.use_mem_pool(self.pool),
+            torch.autograd.set_multithreading_enabled(False),
+        ):
+            run()
+        caller.wait_stream(self.stream)
+
+    def capture(self, run: Run) -> Run:
         graph = torch.cuda.CUDAGraph()
         torch.cuda.synchronize()
         # Other threads (pinning memory, telemetry) may go on calling CUDA meanwhile.
-        with torch.cuda.graph(graph, pool=self.pool, stream=self.stream, capture_error_mode="thread_local"):
+        with torch.cuda.graph(graph, pool=self.pool.id, stream=self.stream, capture_error_mode="thread_local"):
             run()
         return graph.replay

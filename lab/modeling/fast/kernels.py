@@ -29,7 +29,7 @@ def triton_installed() -> bool:
     return find_spec("triton") is not None
 
 
-def _triton(tensor: Tensor) -> bool:
+def by_triton(tensor: Tensor) -> bool:
     """Tell whether Triton serves `tensor`: on a GPU, or anywhere under Triton's interpreter."""
     return not only_torch and triton_installed() and (tensor.is_cuda or os.environ.get("TRITON_INTERPRET") == "1")
 
@@ -61,7 +61,7 @@ def rms_norm(x: Tensor, weight: Tensor, eps: float, *, one_more: bool) -> Tensor
     Args:
         one_more: the gain is `1 + weight` and nothing is rounded before it (Gemma); else Llama's way.
     """
-    if _triton(x):
+    if by_triton(x):
         return _Norm.apply(x, weight, eps, one_more)
     values = x.float()
     values = values * torch.rsqrt(values.pow(2).mean(-1, keepdim=True) + eps)
@@ -74,7 +74,7 @@ def norm_rows(rows: Tensor, weight: Tensor, eps: float, *, one_more: bool) -> tu
     Args:
         one_more: as in `rms_norm`.
     """
-    if _triton(rows):
+    if by_triton(rows):
         from lab.modeling.fast import tritons
 
         return tritons.norm_forward(rows.contiguous(), weight, eps, one_more)
@@ -91,7 +91,7 @@ def norm_rows_backward(
     Args:
         scale: the factors that `norm_rows` returned.
     """
-    if _triton(rows):
+    if by_triton(rows):
         from lab.modeling.fast import tritons
 
         return tritons.norm_backward(rows, weight, scale, dy, one_more, plus.contiguous())
@@ -110,7 +110,7 @@ def rotate_(y: Tensor, cos: Tensor, sin: Tensor, heads: int, *, back: bool = Fal
     """
     width = cos.shape[-1]
     half = width // 2
-    if _triton(y) and _power_of_two(half):
+    if by_triton(y) and power_of_two(half):
         from lab.modeling.fast import rotations
 
         rotations.rotate_(y, cos.contiguous(), sin.contiguous(), heads, back=back)
@@ -133,7 +133,7 @@ def rotate_apart(y: Tensor, cos: Tensor, sin: Tensor, counts: tuple[int, int, in
         counts: heads of queries, keys and values.
     """
     width = cos.shape[-1]
-    if _triton(y) and _power_of_two(width // 2):
+    if by_triton(y) and power_of_two(width // 2):
         from lab.modeling.fast import rotations
 
         return rotations.rotate_apart(y, cos.contiguous(), sin.contiguous(), counts)
@@ -144,7 +144,7 @@ def rotate_apart(y: Tensor, cos: Tensor, sin: Tensor, counts: tuple[int, int, in
 
 def rotate_together(query: Tensor, key: Tensor, value: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
     """Return the gradient of what `rotate_apart` took apart, (tokens, features), from those of its parts."""
-    if _triton(query) and _power_of_two(cos.shape[-1] // 2):
+    if by_triton(query) and power_of_two(cos.shape[-1] // 2):
         from lab.modeling.fast import rotations
 
         parts = (query.contiguous(), key.contiguous(), value.contiguous())
@@ -154,7 +154,8 @@ def rotate_together(query: Tensor, key: Tensor, value: Tensor, cos: Tensor, sin:
     return y
 
 
-def _power_of_two(count: int) -> bool:
+def power_of_two(count: int) -> bool:
+    """Tell whether a positive number is one."""
     return count & (count - 1) == 0
 
 
@@ -192,7 +193,7 @@ def gated_backward_(both: Tensor, low: Tensor, up: Tensor, gradient: Tensor, *, 
 
 
 def _gated_by_triton(both: Tensor, low: Tensor) -> bool:
-    return _triton(both) and low.shape[1] // 2 <= WIDEST_RANK
+    return by_triton(both) and low.shape[1] // 2 <= WIDEST_RANK
 
 
 def _activate(gate: Tensor, gelu: bool) -> Tensor:
@@ -210,7 +211,7 @@ def softmax_gradient_(
         scale: of loss and gradient, one fp32 number.
         multiplier, cap: the scores are `cap tanh(multiplier logits / cap)`; a cap of 0 is none.
     """
-    if _triton(logits):
+    if by_triton(logits):
         from lab.modeling.fast import tritons
 
         return tritons.softmax_gradient_(logits, targets, scale, IGNORED, multiplier, cap)

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from lab.modeling.fast.documents import document_spans
 from lab.modeling.fast.graphs import GraphedStep, Inputs
 from lab.modeling.fast.head import head_loss
 from lab.modeling.fast.kernels import IGNORED
@@ -28,11 +29,21 @@ class PackedStep:
         parameters: what is trained.
         graph: replay each shape as a CUDA graph; batches should then have few shapes.
         precision: entered around each forward pass, a fresh one each time (autocast); None for none.
+        short: let the kernel for short documents attend.
     """
 
-    def __init__(self, causal: Any, parameters: Sequence[nn.Parameter], *, graph: bool, precision: Any = None) -> None:
+    def __init__(
+        self,
+        causal: Any,
+        parameters: Sequence[nn.Parameter],
+        *,
+        graph: bool,
+        precision: Any = None,
+        short: bool = False,
+    ) -> None:
         self.causal = causal
         self.precision = precision
+        self.short = short
         self.device = parameters[0].device
         self.graphed = GraphedStep(self.loss, parameters) if graph else None
         self.shaper = Shaper()
@@ -48,7 +59,7 @@ class PackedStep:
 
     def loss(self, inputs: Inputs) -> Tensor:
         """Return the loss of inputs that `step_inputs` made."""
-        return packed_loss(self.causal, inputs, self.precision)
+        return packed_loss(self.causal, inputs, self.precision, short=self.short)
 
     def release(self) -> None:
         """Give back the memory of graphs."""
@@ -56,16 +67,23 @@ class PackedStep:
             self.graphed.release()
 
 
-def packed_loss(causal: Any, inputs: Inputs, precision: Any = None) -> Tensor:
-    """Return the loss of what `step_inputs` made; nothing here waits for the device."""
+def packed_loss(causal: Any, inputs: Inputs, precision: Any = None, *, short: bool = False) -> Tensor:
+    """Return the loss of what `step_inputs` made; nothing here waits for the device.
+
+    Args:
+        precision, short: as in `PackedStep`.
+    """
     if precision is not None:
         with precision():
-            return packed_loss(causal, inputs)
+            return packed_loss(causal, inputs, short=short)
+    told = document_ends(inputs)
+    if short:
+        told["document_spans"] = document_spans(inputs["cu_seq_lens"], inputs["input_ids"].shape[1])
     hidden = causal.get_decoder()(
         input_ids=inputs["input_ids"],
         position_ids=inputs["position_ids"],
         use_cache=False,
-        **document_ends(inputs),
+        **told,
     ).last_hidden_state
     rows = hidden.squeeze(0).index_select(0, inputs["predicting"])
     return head_loss(causal, rows, inputs["targets"], inputs["items"])

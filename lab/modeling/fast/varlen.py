@@ -19,6 +19,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from lab.modeling.fast.documents import attend_documents
+
 NAME = "lab_varlen"
 FAMILIES = ("llama", "mistral", "qwen2", "qwen3", "gemma", "gemma2", "gemma3_text", "phi3", "smollm3", "granite")
 """Their layers pass on the ends of documents, and nothing but attention mixes positions."""
@@ -136,6 +138,7 @@ def _layer(
     cu_seq_lens_q: Tensor | None = None,
     max_length_q: int | None = None,
     softcap: float | None = None,
+    document_spans: Tensor | None = None,
     **_: Any,
 ) -> tuple[Tensor, None]:
     """Serve one layer of a transformers model: heads come as (1, heads, tokens, width) and go as (1, tokens, ...)."""
@@ -146,6 +149,8 @@ def _layer(
     if query.is_cuda and torch.is_autocast_enabled("cuda"):  # what adapters add to 4-bit layers can be fp32
         query, key, value = (x.to(torch.get_autocast_dtype("cuda")) for x in (query, key, value))
     q, k, v = (x.squeeze(0).transpose(0, 1) for x in (query, key, value))
+    if document_spans is not None and (sliding_window is None or max_length_q <= sliding_window):
+        return attend_documents(q, k, v, document_spans, scaling or q.shape[-1] ** -0.5)[None], None
     return attend(q, k, v, cu_seq_lens_q, max_length_q, scaling, sliding_window)[None], None
 
 

@@ -36,17 +36,17 @@ def test_rows_of_a_command_line() -> None:
     names = [row.name.removeprefix("tiny qlora w16").strip() for row in rows]
     assert names[:2] == ["", "plain"]
     assert "without lora" in names
-    assert names[-1] == "up to head"
+    assert names[-1] == "up to short"
     without = {name: row.without for name, row in zip(names, rows, strict=True)}
     assert set(without["without lora"]) == {"lora", "graphs", "blocks"}
-    assert set(without["without varlen"]) == {"varlen", "graphs", "head", "blocks"}
-    assert without["up to nothing"] == ("varlen", "liger", "lora", "blocks", "head", "graphs")
-    assert without["up to head"] == ("graphs",)
+    assert set(without["without varlen"]) == {"varlen", "graphs", "head", "blocks", "short"}
+    assert without["up to nothing"] == ("varlen", "liger", "lora", "blocks", "head", "short", "graphs")
+    assert without["up to head"] == ("short", "graphs")
 
 
 def test_leaving_out_a_piece_leaves_out_what_needs_it() -> None:
     (row,) = asked_rows("tiny", "lora", "w16", "head")
-    assert switched_off(row.without) == {"fused_head": "off", "cuda_graph": "off"}
+    assert switched_off(row.without) == {"fused_head": "off", "cuda_graph": "off", "short_attention": "off"}
 
 
 @pytest.mark.parametrize(

@@ -20,8 +20,13 @@ def profile(*sets: str, kind: str = "lora") -> Profile:
     return resolve("p", tree, {}, list(sets)).profile
 
 
-def values(*sets: str, hardware: Hardware = H100, family: str = "llama", kind: str = "lora") -> tuple[str, ...]:
-    choices = fast_choices(profile(*sets, kind=kind), hardware, config_of(family, 64))
+ALPACA, BOOKS = (60, 90, 120), (4000,) * 5
+
+
+def values(
+    *sets: str, hardware: Hardware = H100, family: str = "llama", kind: str = "lora", pass_tokens: int = 0
+) -> tuple[str, ...]:
+    choices = fast_choices(profile(*sets, kind=kind), hardware, config_of(family, 64), ALPACA, pass_tokens)
     assert all(choice.why for choice in choices.values())
     return tuple(str(choices[name].value) for name in FAST)
 
@@ -29,19 +34,49 @@ def values(*sets: str, hardware: Hardware = H100, family: str = "llama", kind: s
 @pytest.mark.parametrize(
     ("sets", "expected"),
     [
-        ((), ("on", "on", "on", "on")),
-        (("train.tokens_per_step=16384",), ("on", "on", "off", "on")),
-        (("train.tokens_per_step=4096",), ("on", "on", "on", "on")),
-        (("train.checkpointing=all",), ("on", "on", "off", "on")),
-        (("method.dropout=0.05",), ("off", "on", "off", "off")),
-        (("method.variant=dora",), ("on", "on", "on", "on")),
-        (("model.quantization=int8", "method.kind=qlora"), ("on", "on", "on", "on")),
-        (("model.attention=sdpa",), ("on", "off", "off", "off")),
-        (("model.dtype=fp32",), ("off", "off", "off", "off")),
+        ((), ("on", "on", "on", "on", "on")),
+        (("train.tokens_per_step=16384",), ("on", "on", "off", "on", "on")),
+        (("train.tokens_per_step=4096",), ("on", "on", "on", "on", "on")),
+        (("train.checkpointing=all",), ("on", "on", "on", "on", "on")),
+        (("method.dropout=0.05",), ("off", "on", "off", "off", "on")),
+        (("method.variant=dora",), ("on", "on", "on", "on", "on")),
+        (("model.quantization=int8", "method.kind=qlora"), ("on", "on", "on", "on", "on")),
+        (("model.attention=sdpa",), ("on", "off", "off", "off", "off")),
+        (("model.dtype=fp32",), ("off", "off", "off", "off", "off")),
     ],
 )
 def test_pieces_by_profile(sets: tuple[str, ...], expected: tuple[str, ...]) -> None:
     assert values(*sets) == expected
+
+
+def test_what_goes_through_at_once_decides_on_graphs() -> None:
+    large = "train.tokens_per_step=16384"
+    assert values(large, pass_tokens=8192)[FAST.index("cuda_graph")] == "on"
+    assert values(large, pass_tokens=16384)[FAST.index("cuda_graph")] == "off"
+
+
+def test_only_fused_blocks_are_recomputed_in_graphs() -> None:
+    assert values("train.checkpointing=all", family="qwen3") == ("on", "on", "off", "off", "on")
+
+
+@pytest.mark.parametrize(
+    ("lengths", "heads", "why"),
+    [
+        (ALPACA, {}, "rows are shorter"),
+        (BOOKS, {}, "FlashAttention serves long rows faster"),
+        ((), {}, "the rows are not known"),
+        (ALPACA, {"head_dim": 256}, "not made for heads 256 wide"),
+        (ALPACA, {"head_dim": 96}, "not made for heads 96 wide"),
+        (ALPACA, {"num_attention_heads": 9, "num_key_value_heads": 3}, "3 heads a key head faster"),
+    ],
+)
+def test_short_attention_by_rows_and_heads(lengths: tuple[int, ...], heads: dict[str, int], why: str) -> None:
+    config = config_of("llama", 64)
+    for name, value in heads.items():
+        setattr(config, name, value)
+    choice = fast_choices(profile(), H100, config, lengths)["short_attention"]
+    assert why in choice.why
+    assert choice.value == ("on" if why.startswith("rows are shorter") else "off")
 
 
 def test_unpacking_8_bits_is_told() -> None:
@@ -50,17 +85,17 @@ def test_unpacking_8_bits_is_told() -> None:
 
 
 def test_pieces_by_device_and_family() -> None:
-    assert values(kind="qlora", family="gemma3") == ("on", "on", "on", "off")
-    assert values(hardware=Hardware("cpu", "x", True, 1, 1)) == ("off",) * 4
-    assert values(hardware=Hardware("cuda", "T4", False, 1, 1)) == ("off",) * 4
+    assert values(kind="qlora", family="gemma3") == ("on", "on", "on", "off", "on")
+    assert values(hardware=Hardware("cpu", "x", True, 1, 1)) == ("off",) * 5
+    assert values(hardware=Hardware("cuda", "T4", False, 1, 1)) == ("off",) * 5
     no_varlen = Hardware("cuda", "A100", True, 1, 1, frozenset({"triton"}))
-    assert values(hardware=no_varlen) == ("on", "off", "off", "off")
+    assert values(hardware=no_varlen) == ("on", "off", "off", "off", "off")
     assert fast_choices(profile(), H100, None)["fused_lora"].value == "off"
 
 
 def test_pieces_can_be_switched_off(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(WITHOUT, "cuda_graph,fused_block")
-    assert values() == ("on", "on", "off", "off")
+    assert values() == ("on", "on", "off", "off", "on")
 
 
 def test_rotary_positions_that_change_are_no_graph() -> None:

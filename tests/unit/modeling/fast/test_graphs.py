@@ -15,12 +15,16 @@ from lab.modeling.fast.step import Shaper, step_inputs
 
 
 class Counted:
-    """Captures runs as they are, and counts captures and replays."""
+    """Launches runs as they are, and counts them, captures and replays."""
 
     def __init__(self) -> None:
-        self.captured = self.replayed = 0
+        self.once_run = self.captured = self.replayed = 0
 
-    def __call__(self, run: graphs.Run) -> graphs.Run:
+    def once(self, run: graphs.Run) -> None:
+        self.once_run += 1
+        run()
+
+    def capture(self, run: graphs.Run) -> graphs.Run:
         self.captured += 1
 
         def replay() -> None:
@@ -49,7 +53,7 @@ def test_first_of_a_shape_runs_and_from_the_second_on_it_is_replayed() -> None:
         assert float(loss) == expected
         assert parameters[1].grad is not None
         assert float(parameters[1].grad) == 3 * 2 * value
-    assert (counted.captured, counted.replayed) == (1, 2)
+    assert (counted.once_run, counted.captured, counted.replayed) == (1, 1, 2)
     for _ in range(2):
         step({"x": torch.ones(4), "n": 3})
         step({"x": torch.ones(2), "n": 4})
@@ -79,7 +83,7 @@ def test_further_shapes_run_without_a_graph(monkeypatch: pytest.MonkeyPatch) -> 
     step, _, counted = make()
     for size in (1, 2, 1, 2, 2, 1):
         assert float(step({"x": torch.ones(size)})) == 9.0 * size
-    assert (counted.captured, counted.replayed) == (1, 2)
+    assert (counted.once_run, counted.captured, counted.replayed) == (4, 1, 2)
 
 
 def batch(tokens: int, ends: list[int], longest: int, predicting: list[int]) -> dict[str, Any]:
