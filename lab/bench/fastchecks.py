@@ -205,7 +205,9 @@ def check_steps(
         if quantised == "int8":
             _keep_activations(model, at.dtype)
         if recomputed:
-            model.get_base_model().activation_checkpointing_enable({"use_reentrant": False})
+            model.get_base_model().activation_checkpointing_enable(
+                {"use_reentrant": False, "preserve_rng_state": False}
+            )
             model.enable_input_require_grads()
         return _steps_apart(model, at, graph=graph, blocks=blocks, short=short)
 
@@ -281,6 +283,7 @@ def checks(device: torch.device) -> dict[str, Check]:
     found["blocks, dora, replayed"] = check_steps("llama", dora=True, graph=True, blocks=True)
     found["blocks, recomputed, replayed"] = check_steps("llama", recomputed=True, graph=True, blocks=True)
     found["projections, recomputed"] = check_steps("llama", recomputed=True)
+    found["projections, recomputed, replayed"] = check_steps("gemma3", recomputed=True, graph=True)
     found |= {f"replayed, {family}": check_steps(family, graph=True) for family in ("llama", "gemma3")}
     found["replayed, nf4"] = check_steps("llama", "nf4", graph=True)
     return found

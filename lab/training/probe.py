@@ -150,8 +150,9 @@ def undone(trainer: LabTrainer) -> Iterator[None]:
 def recompute(trainer: LabTrainer) -> None:
     """Switch activation checkpointing on as `train` will."""
     if trainer.args.activation_checkpointing:
-        options = dict(trainer.args.activation_checkpointing_kwargs or {})
-        trainer.model.activation_checkpointing_enable(every_n_layers=options.get("every_n_layers", 1))
+        options = dict(trainer.args.activation_checkpointing_kwargs)
+        every = options.pop("every_n_layers")
+        trainer.model.activation_checkpointing_enable(options, every_n_layers=every)
 
 
 def ready_optimizer(trainer: LabTrainer) -> torch.optim.Optimizer:

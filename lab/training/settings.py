@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from trl import SFTConfig
 
@@ -23,9 +24,14 @@ class Settings(SFTConfig):
     step_tokens: int = 0
 
 
-def checkpointing_options(every: int) -> dict[str, int] | None:
-    """Return what transformers is told about activation checkpointing: every n-th block only, or nothing."""
-    return {"every_n_layers": every} if every > 1 else None
+def checkpointing_options(recipe: Recipe) -> dict[str, Any]:
+    """Return what transformers is told about activation checkpointing: every which block, and whether it may draw.
+
+    The fast pieces serve no model that drops anything out. Then the generators' states need no keeping, for which
+    each block would ask the device; a step that asks cannot be a CUDA graph.
+    """
+    draws = "off" in (recipe.fused_lora.value, recipe.fused_head.value)
+    return {"use_reentrant": False, "preserve_rng_state": draws, "every_n_layers": max(1, recipe.checkpoint_every)}
 
 
 def trainer_settings(profile: Profile, recipe: Recipe, folder: str, prepared: Prepared) -> Settings:
@@ -52,7 +58,7 @@ def trainer_settings(profile: Profile, recipe: Recipe, folder: str, prepared: Pr
         fp16=recipe.loss_scaling.value,
         use_cpu=recipe.device.value == "cpu",
         activation_checkpointing=recipe.checkpointing.value != "off",
-        activation_checkpointing_kwargs=checkpointing_options(recipe.checkpoint_every),
+        activation_checkpointing_kwargs=checkpointing_options(recipe),
         logging_strategy="no",
         logging_nan_inf_filter=False,
         save_strategy="steps" if train.save_every else "no",

@@ -50,8 +50,5 @@ def _recomputing(recipe: Recipe) -> tuple[Recipe, str] | None:
         return None
     value = "every-4" if every == 0 or every > 4 else "every-2" if every > 2 else "all"
     shared = Choice(False, "recomputing activations and shared states do not go together")
-    graph = Choice("off", "only fused blocks are recomputed in CUDA graphs")
     kept = recipe if not recipe.shared_prefix.value else replace(recipe, shared_prefix=shared)
-    if kept.fused_block.value == "off" and kept.cuda_graph.value == "on":
-        kept = replace(kept, cuda_graph=graph)
     return replace(kept, checkpointing=Choice(value, WHY)), f"checkpointing {recipe.checkpointing.value} -> {value}"

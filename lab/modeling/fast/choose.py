@@ -42,8 +42,7 @@ def fast_choices(
     common = _obstacle(profile, hardware, config)
     lora = common or _lora_obstacle(profile, config)
     head = common or _head_obstacle(profile, hardware, config)
-    block = lora or _block_obstacle(profile, hardware, config)
-    graph = lora or head or _graph_obstacle(profile, config, block, pass_tokens)
+    graph = lora or head or _graph_obstacle(profile, config, pass_tokens)
     return {
         "fused_lora": _choice("fused_lora", lora, _why_fused(profile)),
         "fused_head": _choice(
@@ -54,7 +53,7 @@ def fast_choices(
         ),
         "fused_block": _choice(
             "fused_block",
-            block,
+            lora or _block_obstacle(profile, hardware, config),
             "norms are made again instead of kept, and sums ride along with products",
         ),
         "short_attention": _choice(
@@ -122,15 +121,9 @@ def _short_obstacle(config: Any, lengths: Sequence[int]) -> str:
     return "" if mean_length(lengths) <= SHORT_ROW else "FlashAttention serves long rows faster"
 
 
-def _graph_obstacle(profile: Profile, config: Any, block: str, pass_tokens: int) -> str:
-    """Return why steps are not replayed as CUDA graphs, which need the other pieces; "" where they are.
-
-    Args:
-        block: why blocks are not fused; those that are compute activations again without asking the device anything.
-    """
+def _graph_obstacle(profile: Profile, config: Any, pass_tokens: int) -> str:
+    """Return why steps are not replayed as CUDA graphs, which need the other pieces; "" where they are."""
     train = profile.train
-    if train.checkpointing not in ("auto", "off") and block:
-        return "activations are computed again"
     if _changing_rope(config):
         return "rotary positions that change with the length"
     tokens = train.tokens_per_step or train.examples_per_step * USUAL_ROW

@@ -15,7 +15,6 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.utils.checkpoint import checkpoint
 
 from lab.modeling.fast.attend import family_attention, rotation_of
 from lab.modeling.fast.blocks import Block, Norm, run_block
@@ -265,8 +264,7 @@ def _block_forward(layer: Any, block: Block) -> Forward:
         ends = {name: value for name, value in kwargs.items() if name not in OF_BLOCKS}
         run = partial(run_block, block=block, rotation=rotation, ends=ends)
         if layer.gradient_checkpointing and layer.training:  # the family's own forward pass would see to it
-            # Nothing in a block is drawn; keeping the generators' states would ask the device, which no graph may do.
-            return checkpoint(run, hidden_states, use_reentrant=False, preserve_rng_state=False)
+            return layer._gradient_checkpointing_func(run, hidden_states)
         return run(hidden_states)
 
     return forward

@@ -55,10 +55,6 @@ def test_what_goes_through_at_once_decides_on_graphs() -> None:
     assert values(large, pass_tokens=16384)[FAST.index("cuda_graph")] == "off"
 
 
-def test_only_fused_blocks_are_recomputed_in_graphs() -> None:
-    assert values("train.checkpointing=all", family="qwen3") == ("on", "on", "off", "off", "on")
-
-
 @pytest.mark.parametrize(
     ("lengths", "heads", "why"),
     [
