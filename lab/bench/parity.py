@@ -15,7 +15,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from lab.bench.workload import pick
 from lab.launching.child import Emit, serve
+from lab.modeling.choice import Choice
 from lab.modeling.cpu import limit_cpu
 from lab.profile.load import load_profile
 
@@ -59,7 +61,6 @@ def compare(plain: Trained, fast: Trained) -> dict[str, Any]:
 
 def plain_recipe(opened: Opened) -> Recipe:
     """Return the recipe without anything that is there for speed alone."""
-    from lab.modeling.choice import Choice
     from lab.modeling.fast.choose import FAST
     from lab.modeling.hardware import Hardware
     from lab.training.recipe import decide
@@ -100,18 +101,26 @@ def train(opened: Opened, recipe: Recipe) -> Trained:
     return Trained([one.loss for one in measured], [one.grad_norm for one in measured], final)
 
 
-def check(profile: str, sets: Sequence[str]) -> dict[str, Any]:
-    """Train both ways and compare."""
+def check(profile: str, sets: Sequence[str], pieces: Sequence[str] = ()) -> dict[str, Any]:
+    """Train both ways and compare.
+
+    Args:
+        pieces: of `modeling.fast.choose.FAST`, to be on even where the recipe finds another way faster.
+    """
     limit_cpu()
     from lab.bench.opening import open_training
+    from lab.modeling.fast.choose import FAST
     from lab.training.session import quiet_libraries
 
     quiet_libraries()
+    for name in pieces:
+        pick("piece", name, dict.fromkeys(FAST))
     opened = open_training(load_profile(profile, [*sets, "train.save_every=0", "train.eval_every=0"]).profile)
+    recipe = replace(opened.recipe, **{name: Choice("on", "--with") for name in pieces})
     plain = train(opened, plain_recipe(opened))
     gc.collect()  # trainer and model refer to each other
-    fast = train(opened, opened.recipe)
-    choices = {name: one["value"] for name, one in opened.recipe.as_json()["choices"].items()}
+    fast = train(opened, recipe)
+    choices = {name: one["value"] for name, one in recipe.as_json()["choices"].items()}
     return {"recipe": choices, **compare(plain, fast)}
 
 
@@ -119,11 +128,14 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="lab.bench.parity", description=__doc__)
     parser.add_argument("profile", help="name on the search path, or a .toml file")
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", dest="sets")
+    parser.add_argument(
+        "--with", action="append", default=[], metavar="PIECE", dest="pieces", help="a fast piece the recipe leaves off"
+    )
     options = parser.parse_args(arguments)
     outcome: list[bool] = []
 
     def work(emit: Emit) -> None:
-        found = check(options.profile, options.sets)
+        found = check(options.profile, options.sets, options.pieces)
         outcome.append(found["within"])
         emit(found)
 

@@ -13,6 +13,7 @@ import torch
 from lab.bench import exactness
 from lab.bench.exactness import Shape, check
 from lab.bench.parity import Trained, compare
+from lab.errors import LabError
 from lab.launching.child import json_lines
 from lab.profile.dump import to_toml
 from tests.fixtures.tiny_runs import tiny, tiny_study
@@ -58,8 +59,18 @@ def test_packed_training_is_held_against_the_plain_way(tmp_path: Path) -> None:
     tiny_study(tmp_path)
     profile = tmp_path / "tiny.toml"
     profile.write_text(to_toml(tiny(tmp_path, "model.attention=varlen", "train.micro_batch=0").profile))
-    (found,) = json_lines("lab.bench.parity", [str(profile), "--set", "train.learning_rate=0.001"], timeout=240)
+    asked = [str(profile), "--with", "fused_head", "--set", "train.learning_rate=0.001"]
+    (found,) = json_lines("lab.bench.parity", asked, timeout=240)
     assert found["within"], json.dumps(found)
     assert found["steps"] == 12
     assert (found["recipe"]["batching"], found["recipe"]["attention"]) == ("packed", "varlen")
+    assert found["recipe"]["fused_head"] == "on"
     assert found["last_loss"] < found["first_loss"]
+
+
+def test_an_unknown_piece_is_refused(tmp_path: Path) -> None:
+    tiny_study(tmp_path)
+    profile = tmp_path / "tiny.toml"
+    profile.write_text(to_toml(tiny(tmp_path).profile))
+    with pytest.raises(LabError, match="no piece 'fused_heat'"):
+        list(json_lines("lab.bench.parity", [str(profile), "--with", "fused_heat"], timeout=240))
