@@ -23,6 +23,7 @@ from lab.cli import (
     profiles,
     report,
     runs,
+    serve,
     serve_model,
     study,
     train,
@@ -55,6 +56,7 @@ app.command("judge", short_help="Let a judge prefer a run's answers or others, i
 app.command("report", short_help="A study or runs as one file to pass on.")(report.report)
 app.command("chat", short_help="Talk to what a run trained.")(chat.chat)
 app.command("serve-model", short_help="A run behind OpenAI's chat API, on this host only.")(serve_model.serve_model)
+app.command("serve", short_help="The console in a browser, read-only.")(serve.serve)
 app.add_typer(export.app, name="export")
 app.command("fetch", short_help="Download a profile's model and data beforehand.")(fetch.fetch)
 app.command("doctor", short_help="What works on this machine, and what mends the rest.")(doctor.doctor)
