@@ -21,8 +21,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from lab.chatting.problems import as_told
 from lab.chatting.voice import Voice, check_messages
-from lab.errors import LabError
 from lab.launching.child import Emit, serve
 from lab.launching.recorded import read_started
 from lab.modeling.cpu import limit_cpu
@@ -76,8 +76,9 @@ def _converse(options: argparse.Namespace, emit: Emit) -> None:
         question = heard.questions.get()
         try:
             _answer(voice, question, emit, heard)
-        except LabError as error:
-            emit({"problem": error.problem, "remedy": error.remedy})
+        except Exception as error:  # noqa: BLE001  memory that is short for one answer must not cost the model
+            told = as_told(error)
+            emit({"problem": told.problem, "remedy": told.remedy})
 
 
 @dataclass

@@ -1,4 +1,6 @@
-"""What goes wrong while a request is served, as OpenAI's API tells it: a status, an error object. Called by `server`.
+"""What goes wrong while a model answers, in the lab's own two sentences, and as OpenAI's API tells it.
+
+Called by `child` and `server`.
 
 Source: the API reference of OpenAI, "Error codes".
 """
@@ -27,11 +29,11 @@ def error_body(status: int, message: str) -> dict[str, Any]:
     return {"error": {"message": message, "type": kind, "param": None, "code": None}}
 
 
-def describe(error: Exception) -> str:
-    """Return `error` in two sentences: the lab's own as they are, of others the first line, never a trace."""
+def as_told(error: Exception) -> LabError:
+    """Return `error` as two sentences: the lab's own as they are, of others the first line, never a trace."""
     if isinstance(error, LabError):
-        return str(error)
+        return error
     first = next((line for line in str(error).splitlines() if line.strip()), "")
     told = sanitize(first, newlines=False, limit=LONGEST_MESSAGE).strip().rstrip(".")
     what = f"{type(error).__name__}: {told}" if told else type(error).__name__
-    return f"The model failed while answering ({what}). Ask for less at once, or see `lab doctor` and serve it anew."
+    return LabError(f"The model failed while answering ({what}).", "Ask for less at once, or see `lab doctor`.")

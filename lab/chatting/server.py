@@ -21,7 +21,7 @@ from typing import Any
 
 from lab.chatting.child import add_arguments, open_voice
 from lab.chatting.completion import Asked, Speaker, read_request
-from lab.chatting.problems import describe, error_body, status_of
+from lab.chatting.problems import as_told, error_body, status_of
 from lab.chatting.voice import BASE, Reply, Voice
 from lab.errors import LabError
 
@@ -68,7 +68,7 @@ class Handler(BaseHTTPRequestHandler):
         except _HungUpError:
             return
         except Exception as error:  # noqa: BLE001  a model may raise anything; none of it may end the connection
-            status, told = status_of(error), describe(error)
+            status, told = status_of(error), str(as_told(error))
             with contextlib.suppress(_HungUpError):
                 self._fail(status, told)
             if status >= 500:
