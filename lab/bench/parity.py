@@ -16,6 +16,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from lab.bench.workload import pick
+from lab.errors import UsageError
 from lab.launching.child import Emit, serve
 from lab.modeling.choice import Choice
 from lab.modeling.cpu import limit_cpu
@@ -57,6 +58,14 @@ def compare(plain: Trained, fast: Trained) -> dict[str, Any]:
         "final_losses": [plain.final, fast.final],
         "within": all(one <= LOSS for one in losses) and deviant <= DEVIANT and final <= FINAL,
     }
+
+
+def _check_pieces(recipe: Recipe, pieces: Sequence[str]) -> None:
+    """Refuse pieces that would stand in the recipe and do nothing: these work inside of others."""
+    if recipe.fused_head.value == "off" and (idle := {"cuda_graph", "short_attention"} & set(pieces)):
+        raise UsageError(f"--with {min(idle)} needs fused_head, which is off here.", "Add --with fused_head.")
+    if recipe.device.value != "cuda" and "short_attention" in pieces:
+        raise UsageError("--with short_attention needs a GPU.", "Leave it out.")
 
 
 def plain_recipe(opened: Opened) -> Recipe:
@@ -117,6 +126,7 @@ def check(profile: str, sets: Sequence[str], pieces: Sequence[str] = ()) -> dict
         pick("piece", name, dict.fromkeys(FAST))
     opened = open_training(load_profile(profile, [*sets, "train.save_every=0", "train.eval_every=0"]).profile)
     recipe = replace(opened.recipe, **{name: Choice("on", "--with") for name in pieces})
+    _check_pieces(recipe, pieces)
     plain = train(opened, plain_recipe(opened))
     gc.collect()  # trainer and model refer to each other
     fast = train(opened, recipe)

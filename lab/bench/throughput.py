@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import gc
 import json
+import re
 import sys
 import tempfile
 import traceback
@@ -47,8 +48,17 @@ NEEDS: dict[str, tuple[str, ...]] = {
 """Pieces that cannot serve without this one."""
 LADDER = ("varlen", "liger", "lora", "blocks", "head", "short", "graphs")
 """From the plain trainer up."""
-PEAKS = {"H100": 989e12, "H200": 989e12, "A100": 312e12, "L40S": 362e12, "L4": 121e12, "A10": 125e12, "4090": 165e12}
-"""Dense bf16 FLOPs a second, by a part of the GPU's name; from the vendors' data sheets."""
+PEAKS: tuple[tuple[set[str], float], ...] = (
+    ({"H100", "HBM3"}, 989e12),  # SXM; the cards for PCIe have other figures, and HBM2e or "NVL" in their names
+    ({"H200", "NVL"}, 835e12),
+    ({"H200"}, 989e12),
+    ({"A100"}, 312e12),
+    ({"L40S"}, 362e12),
+    ({"L4"}, 121e12),
+    ({"A10"}, 125e12),
+    ({"4090"}, 165e12),
+)
+"""Words of a GPU's name -> its dense bf16 FLOPs a second, from the vendors' data sheets; the first that fits counts."""
 
 
 @dataclass(frozen=True)
@@ -103,14 +113,15 @@ class Row:
 
 
 def rows_of(asked: Asked, *, against: bool, ablate: bool) -> list[Asked]:
-    """Return the rows to measure: the one asked for, then the studies' recipe, then the ladder."""
-    rows = [asked]
+    """Return the rows to measure: the one asked for, then the studies' recipe, then the ladder with all pieces."""
+    rows, bare = [asked], f"{asked.shape} {asked.method} {asked.workload}"
     if against:
-        rows.append(replace(asked, name=f"{asked.name} plain", plain=True, without=(), lean=False))
+        rows.append(replace(asked, name=f"{bare} plain", plain=True, without=(), lean=False))
     if ablate:
+        bare += " lean" if asked.lean else ""
         for name in reversed(LADDER):
-            rows.append(replace(asked, name=f"{asked.name} without {name}", without=(name, *NEEDS[name])))
-        rows += [replace(asked, name=f"{asked.name} up to {name}", without=off) for name, off in _cumulative()]
+            rows.append(replace(asked, name=f"{bare} without {name}", without=(name, *NEEDS[name])))
+        rows += [replace(asked, name=f"{bare} up to {name}", without=off) for name, off in _cumulative()]
     return rows
 
 
@@ -170,7 +181,7 @@ def run_row(asked: Asked, folder: Path, device: str) -> Row:
     flops = flops_per_token(
         shape, length=mean_length(lengths), adapter_parameters=adapter_parameters(shape, profile.method.rank)
     )
-    peak = next((value for part, value in PEAKS.items() if part in done.device), None)
+    peak = peak_flops(done.device)
     joules = done.window.joules
     return Row(
         name=asked.name,
@@ -187,6 +198,12 @@ def run_row(asked: Asked, folder: Path, device: str) -> Row:
         device=done.device,
         recipe=done.recipe,
     )
+
+
+def peak_flops(device: str) -> float | None:
+    """Return the dense bf16 FLOPs a second of a GPU by its name; None for one that is not known."""
+    words = set(re.split(r"[^A-Za-z0-9]+", device))
+    return next((value for named, value in PEAKS if named <= words), None)
 
 
 def switched_off(without: Sequence[str]) -> dict[str, str]:

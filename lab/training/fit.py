@@ -80,6 +80,7 @@ def fit(
 def _note(run: RunPaths, writer: RunWriter, probed: Probed) -> None:
     """Put what the probe found into the run: a resume goes on with the recipe that fits."""
     record = probed.recipe.as_json()
+    record["choices"] |= {name: {"value": "off", "why": why} for name, why in probed.trainer.left.items()}
     record["choices"]["probe"] = asdict(probed.choice)
     atomic.write_json(run.recipe, record)
     if probed.changes:

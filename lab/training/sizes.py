@@ -82,6 +82,7 @@ def memory_of(
     """
     method, adapts = profile.method, profile.method.kind in ADAPTERS
     tokens, supervised = _micro_batch(profile, recipe, train) if trains(profile) else (0, 0)
+    repeats = repeats_heads(recipe.attention.value) and recipe.short_attention.value == "off"
     gpu, fused = recipe.device.value == "cuda", recipe.fused_lora.value == "on"
     setup = MemorySetup(
         tokens=tokens,
@@ -101,7 +102,7 @@ def memory_of(
         checkpoint_every=recipe.checkpoint_every,
         fused_head=recipe.fused_head.value == "on",
         # Of the fused projections, those without norms of heads bring an attention that takes fewer key heads.
-        repeated_heads=gpu and not (fused and not shape.head_norms) and repeats_heads(recipe.attention.value),
+        repeated_heads=gpu and not (fused and not shape.head_norms) and repeats,
         fused_lora=fused,
         fused_block=fused and recipe.fused_block.value == "on",
         cast_copies=not recipe.autocast.value,  # the trainer turns the casts off under autocast

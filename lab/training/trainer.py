@@ -25,6 +25,7 @@ from transformers import PreTrainedTokenizerBase, PrinterCallback, TrainerCallba
 from trl import SFTTrainer
 
 from lab.data.masks import Encoded
+from lab.modeling.fast.head import head_obstacle
 from lab.modeling.fast.install import fused
 from lab.modeling.fast.layers import liger_layers
 from lab.modeling.fast.step import PackedStep
@@ -51,6 +52,7 @@ class LabTrainer(SFTTrainer):
 
     Attributes:
         measured: the step that was reported last.
+        left: choices of the recipe that this model turned out not to allow -> why; known once `engaged`.
     """
 
     def __init__(
@@ -66,6 +68,7 @@ class LabTrainer(SFTTrainer):
         self.recipe = recipe
         self.train_rows, self.validation_rows = train_rows, validation_rows
         self.measured: Measured | None = None
+        self.left: dict[str, str] = {}
         self._pending: deque[Pending] = deque()
         self._step: Step | None = None
         self._losses: Tensor | None = None
@@ -129,9 +132,8 @@ class LabTrainer(SFTTrainer):
                 # Under autocast PEFT's own cast of the adapter's input to fp32 is undone at once: gradients are
                 # bitwise the same without it, and no fp32 copy of every input is kept for the backward pass.
                 stack.enter_context(disable_input_dtype_casting(self.model))
-            blocks = recipe.fused_block.value == "on"
-            whole = recipe.fused_lora.value == "on" and stack.enter_context(fused(self.model, blocks=blocks)).whole
-            if recipe.fused_head.value == "on":
+            whole = recipe.fused_lora.value == "on" and self._fuse(stack)
+            if recipe.fused_head.value == "on" and not self._head_stays(base):
                 stack.callback(self._end_fast)
                 self._fast = PackedStep(
                     base,
@@ -144,6 +146,20 @@ class LabTrainer(SFTTrainer):
             stack.callback(delattr, self.model, "zero_grad")
             self.model.train()
             yield
+
+    def _fuse(self, stack: contextlib.ExitStack) -> bool:
+        """Put the fused projections in; return whether no projection was left to PEFT."""
+        blocks = self.recipe.fused_block.value == "on"
+        installed = stack.enter_context(fused(self.model, blocks=blocks))
+        if blocks and not installed.blocks:
+            self.left["fused_block"] = "not all that a block consists of could be fused"
+        return installed.whole
+
+    def _head_stays(self, base: Any) -> bool:
+        """Tell whether the head is left as it is, and with it what builds on the fast one."""
+        if obstacle := head_obstacle(base):
+            self.left |= dict.fromkeys(("fused_head", "cuda_graph", "short_attention"), obstacle)
+        return bool(obstacle)
 
     def _end_fast(self) -> None:
         if self._fast is not None:

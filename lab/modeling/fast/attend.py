@@ -8,7 +8,7 @@ from typing import Any
 
 from torch import Tensor
 
-from lab.modeling.fast.documents import attend_documents
+from lab.modeling.fast.documents import attend_documents, sees_all
 from lab.modeling.fast.flash import flash
 from lab.modeling.fast.lora import Rotation
 from lab.modeling.fast.varlen import NAME as VARLEN
@@ -34,7 +34,7 @@ def family_attention(module: Any) -> Attend:
             spans, longest = kwargs.get("document_spans"), kwargs["max_length_q"]
             # Not `[0]`: the gradient of a selection is zeros with a copy in them, even where it selects all.
             q, k, v = (part.flatten(0, 1) for part in (query, key, value))
-            if spans is not None and (window is None or longest <= window):
+            if spans is not None and sees_all(window, longest):
                 made = attend_documents(q, k, v, spans, module.scaling)
             else:
                 made = flash(q, k, v, ends, longest, module.scaling, window)

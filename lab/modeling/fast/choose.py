@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import statistics
 from collections.abc import Sequence
 from typing import Any
 
@@ -12,6 +13,7 @@ from lab.modeling.fast.varlen import kernel_obstacle, packing_obstacle
 from lab.modeling.hardware import Hardware
 from lab.profile.schema import Profile
 from lab.series.flops import mean_length
+from lab.series.shapes import ATTENTION, HEAD, MLP, TARGETS
 
 FAST = ("fused_lora", "fused_head", "cuda_graph", "fused_block", "short_attention")
 WITHOUT = "LAB_WITHOUT"
@@ -40,38 +42,37 @@ def fast_choices(
         pass_tokens: packed tokens that go through the model at once; 0 where nothing limits them.
     """
     common = _obstacle(profile, hardware, config)
-    lora = common or _lora_obstacle(profile, config)
-    head = common or _head_obstacle(profile, hardware, config)
-    graph = lora or head or _graph_obstacle(profile, config, pass_tokens)
+    lora = _switched_off("fused_lora") or common or _lora_obstacle(profile, config)
+    head = _switched_off("fused_head") or common or _head_obstacle(profile, hardware, config)
+    block = _switched_off("fused_block") or lora or _block_obstacle(profile, hardware, config)
+    graph = _switched_off("cuda_graph") or lora or head or _graph_obstacle(profile, config, lengths, pass_tokens)
+    short = _switched_off("short_attention") or head or _short_obstacle(config, lengths)
     return {
-        "fused_lora": _choice("fused_lora", lora, _why_fused(profile)),
-        "fused_head": _choice(
-            "fused_head", head, "a frozen head needs no backward pass, and its logits need no memory"
-        ),
-        "cuda_graph": _choice(
-            "cuda_graph", graph, "launching the kernels of so small a step takes longer than they do"
-        ),
-        "fused_block": _choice(
-            "fused_block",
-            lora or _block_obstacle(profile, hardware, config),
-            "norms are made again instead of kept, and sums ride along with products",
-        ),
-        "short_attention": _choice(
-            "short_attention",
-            head or _short_obstacle(config, lengths),
-            "rows are shorter than FlashAttention's tiles pay",
-        ),
+        "fused_lora": _choice(lora, _why_fused(profile)),
+        "fused_head": _choice(head, "a frozen head needs no backward pass, and its logits need no memory"),
+        "cuda_graph": _choice(graph, "launching the kernels of so small a step takes longer than they do"),
+        "fused_block": _choice(block, "norms are made again instead of kept, and sums ride along with products"),
+        "short_attention": _choice(short, "rows are short, and FlashAttention is made for long ones"),
     }
 
 
-def _choice(name: str, obstacle: str, why: str) -> Choice:
-    if name in os.environ.get(WITHOUT, "").split(","):
-        return Choice("off", WITHOUT)
+def _choice(obstacle: str, why: str) -> Choice:
     return Choice("off", obstacle) if obstacle else Choice("on", why)
 
 
+def _switched_off(name: str) -> str:
+    return WITHOUT if name in os.environ.get(WITHOUT, "").split(",") else ""
+
+
+def _adapted(profile: Profile) -> frozenset[str]:
+    """Return the names of the linears that get adapters."""
+    targets = profile.method.target_modules
+    return frozenset(TARGETS.get(targets, ()) if isinstance(targets, str) else targets)
+
+
 def _why_fused(profile: Profile) -> str:
-    why = "projections of one input share its products and its memory"
+    shared = {"q_proj", "k_proj", "v_proj"} <= _adapted(profile) or {"gate_proj", "up_proj"} <= _adapted(profile)
+    why = "projections of one input share its products and its memory" if shared else "inputs are kept once, uncast"
     unpacked = "; 8-bit weights are unpacked, so that activations stay as they are"
     return why + unpacked if profile.quantization == "int8" else why
 
@@ -99,11 +100,15 @@ def _lora_obstacle(profile: Profile, config: Any) -> str:
 
 
 def _head_obstacle(profile: Profile, hardware: Hardware, config: Any) -> str:
-    return "the head trains" if profile.method.head else _packed_obstacle(profile, hardware, config)
+    if profile.method.head or HEAD in _adapted(profile):
+        return "the head trains"
+    return _packed_obstacle(profile, hardware, config)
 
 
 def _block_obstacle(profile: Profile, hardware: Hardware, config: Any) -> str:
     family = config.get_text_config().model_type
+    if not _adapted(profile) >= {*ATTENTION, *MLP}:
+        return "not all of a block's projections have adapters"
     return _packed_obstacle(profile, hardware, config) if family in BLOCK_FAMILIES else f"not made for {family}"
 
 
@@ -121,13 +126,14 @@ def _short_obstacle(config: Any, lengths: Sequence[int]) -> str:
     return "" if mean_length(lengths) <= SHORT_ROW else "FlashAttention serves long rows faster"
 
 
-def _graph_obstacle(profile: Profile, config: Any, pass_tokens: int) -> str:
+def _graph_obstacle(profile: Profile, config: Any, lengths: Sequence[int], pass_tokens: int) -> str:
     """Return why steps are not replayed as CUDA graphs, which need the other pieces; "" where they are."""
     train = profile.train
     if _changing_rope(config):
         return "rotary positions that change with the length"
-    tokens = train.tokens_per_step or train.examples_per_step * USUAL_ROW
-    tokens = min(tokens, pass_tokens or tokens)
+    row = statistics.fmean(lengths) if lengths else USUAL_ROW
+    tokens = train.tokens_per_step or train.examples_per_step * row
+    tokens = min(tokens, pass_tokens or tokens, train.micro_batch * row or tokens)
     return "" if tokens <= GRAPH_TOKENS else "steps are large enough to hide the launching of kernels"
 
 

@@ -1,4 +1,4 @@
-"""Attention inside short documents by a kernel of the lab's own. Called by `fast.attend`, `fast.varlen`, `fast.step`.
+"""Attention inside short documents by a kernel of the lab's own. Called by `attend`, `varlen`, `step` and `choose`.
 
 FlashAttention works in tiles of 128 tokens, each of one document, adds the queries' gradients up in fp32 memory of
 their own and makes the gradients of keys once for each query head. With rows of a hundred tokens that costs more than
@@ -50,6 +50,11 @@ def attend_documents(query: Tensor, key: Tensor, value: Tensor, spans: Tensor, s
     return attended
 
 
+def sees_all(window: int | None, longest: int) -> bool:
+    """Tell whether a sliding `window` of tokens hides nothing in documents of at most `longest` tokens."""
+    return window is None or longest <= window
+
+
 def document_spans(ends: Tensor, tokens: int) -> Tensor:
     """Return where each token's document begins and ends: (2, tokens) int32.
 
@@ -69,4 +74,4 @@ def heads_obstacle(config: Any) -> str:
         return f"not made for heads {width} wide"
     group = text.num_attention_heads // text.num_key_value_heads
     # A group is filled up to a power of two: of three heads a fourth of the work would be for nothing.
-    return "" if power_of_two(group) else f"FlashAttention serves {group} heads a key head faster"
+    return "" if power_of_two(group) else f"not made for groups of {group} heads"

@@ -1,7 +1,7 @@
 """FlashAttention over documents by PyTorch's own operations, with fewer key heads than query heads.
 
 `torch.nn.attention.varlen` of torch 2.10 and 2.11 wants as many key heads as query heads; the kernel beneath it does
-not. Repeating keys and values would cost as much memory as the queries take. Called by `modeling.fast.install`.
+not. Repeating keys and values would cost as much memory as the queries take. Called by `modeling.fast.attend`.
 """
 
 from __future__ import annotations

@@ -2,8 +2,8 @@
 
 A graph replays the very kernels of one shape on the very same memory. So batches should have few shapes
 (`modeling.fast.step` sees to it), inputs are copied to where the graph reads them, and gradients are added where it
-leaves them. The first batch of a shape runs as usual, which warms up what must not happen in a capture (compilation,
-loading of kernels, workspaces). With the second its shape is captured, and replayed from then on: a capture takes as
+leaves them. The first batch of a shape runs without a graph, which warms up what must not happen in a capture
+(compilation, loading of kernels). With the second its shape is captured, and replayed from then on: a capture takes as
 long as some steps, and shapes that come once are not worth it. Without CUDA the same happens without a graph.
 
 What graphs compute in is never given back while they live. So runs outside of graphs use the same memory: else a step
@@ -31,7 +31,7 @@ class Launcher(Protocol):
     """How a run is launched."""
 
     def once(self, run: Run) -> None:
-        """Do `run` now; what it makes must be copied out of it."""
+        """Do `run` now, which leaves nothing behind if it fails; what it makes must be copied out of it."""
 
     def capture(self, run: Run) -> Run:
         """Return what does `run` again, each time it is called."""
@@ -88,9 +88,10 @@ class GraphedStep:
         shape.replay()
         return shape.loss.clone()
 
-    def release(self) -> None:
-        """Give back the graphs and their memory."""
+    def forget(self) -> None:
+        """Drop all graphs: no batch will have their shapes again."""
         self.shapes.clear()
+        self.seen.clear()
 
     def _begin(self) -> None:
         """Start from zero where an optimiser step has cleared the gradients."""
@@ -144,6 +145,18 @@ class _Graphs:
         self.stream = torch.cuda.Stream()
 
     def once(self, run: Run) -> None:
+        if not self._fits(run):
+            torch.cuda.empty_cache()  # what validation left: the pool could grow, had the allocator asked for it
+            self._launch(run)
+
+    def _fits(self, run: Run) -> bool:
+        try:
+            self._launch(run)
+        except torch.OutOfMemoryError:
+            return False
+        return True
+
+    def _launch(self, run: Run) -> None:
         caller = torch.cuda.current_stream()
         self.stream.wait_stream(caller)
         # On this thread alone: the pool serves no other, on which a backward pass would run else.

@@ -1,4 +1,4 @@
-"""The loss of a frozen head, its gradient made in the forward pass. Called by `modeling.loss` on the fast path.
+"""The loss of a frozen head, its gradient made in the forward pass. Called by `modeling.fast.step`.
 
 The head costs as much as four layers of a small model. It learns nothing, so all that is needed of it is the gradient
 of the hidden states: for some rows at a time the logits are computed once, turned into their own gradient in place, and

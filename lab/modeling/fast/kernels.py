@@ -1,6 +1,6 @@
 """The elementwise work of a decoder, each piece with its gradient: norms, rotation, gated products, softmax.
 
-Called by `modeling.fast.lora` and `modeling.fast.head`. On a GPU with Triton each is one kernel; elsewhere PyTorch
+Called by the other modules here. On a GPU with Triton each is one kernel; elsewhere PyTorch
 computes the same. Weights of norms are frozen: they get no gradient.
 """
 

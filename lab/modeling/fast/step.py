@@ -52,7 +52,10 @@ class PackedStep:
         """Return the loss, detached: the sum over the supervised tokens of `batch` by `items`, those of the step."""
         inputs = step_inputs(batch, items)
         if self.graphed is not None:
-            return self.graphed(_to(self.shaper(inputs), self.device))
+            shaped, grown = self.shaper(inputs)
+            if grown:
+                self.graphed.forget()
+            return self.graphed(_to(shaped, self.device))
         loss = self.loss(_to(inputs, self.device))
         loss.backward()
         return loss.detach()
@@ -62,9 +65,10 @@ class PackedStep:
         return packed_loss(self.causal, inputs, self.precision, short=self.short)
 
     def release(self) -> None:
-        """Give back the memory of graphs."""
+        """Give back the memory of graphs; no more steps can be taken."""
         if self.graphed is not None:
-            self.graphed.release()
+            self.graphed.forget()
+        self.graphed = None  # it knows `loss`, and so this object: their memory would wait for the collector
 
 
 def packed_loss(causal: Any, inputs: Inputs, precision: Any = None, *, short: bool = False) -> Tensor:
@@ -111,18 +115,20 @@ class Shaper:
         self.ends = 0
         self.longest = 0
 
-    def __call__(self, inputs: Inputs) -> Inputs:
-        """Return `inputs` filled up by empty documents and by rows that teach nothing."""
+    def __call__(self, inputs: Inputs) -> tuple[Inputs, bool]:
+        """Return `inputs` filled up by empty documents and rows that teach nothing, and whether all shapes grew."""
         tokens, ends, rows = inputs["input_ids"].shape[1], inputs["cu_seq_lens"], inputs["predicting"]
+        before = self.ends, self.longest
         self.ends = max(self.ends, len(ends))
         self.longest = max(self.longest, inputs["max_length"])
         fill = math.ceil(QUARTERS * len(rows) / tokens) * tokens // QUARTERS - len(rows)
-        return inputs | {
+        shaped = inputs | {
             "cu_seq_lens": functional.pad(ends, (0, self.ends - len(ends)), value=tokens),
             "max_length": self.longest,
             "predicting": functional.pad(rows, (0, fill)),
             "targets": functional.pad(inputs["targets"], (0, fill), value=IGNORED),
         }
+        return shaped, before != (self.ends, self.longest)
 
 
 def _to(inputs: Inputs, device: torch.device) -> Inputs:

@@ -1,9 +1,10 @@
 """Attention over packed rows: one sequence in which each document attends to itself alone. Used by training.
 
-On a GPU it is PyTorch's own FlashAttention (`torch.nn.attention.varlen`); elsewhere a loop over the documents does the
-same, so packed training can be held against separate rows on any machine. Registered with transformers as `NAME`, it
-takes the ends of the documents from the keyword arguments that transformers hands to every layer. It knows no padding
-mask and no cache: evaluation and generation keep the implementation that the model was loaded with.
+On a GPU it is PyTorch's own FlashAttention (`torch.nn.attention.varlen`), or the lab's kernel for short documents where
+the step asks for it; elsewhere a loop over the documents does the same, so packed training can be held against separate
+rows on any machine. Registered with transformers as `NAME`, it takes the ends of the documents from the keyword
+arguments that transformers hands to every layer. It knows no padding mask and no cache: evaluation and generation keep
+the implementation that the model was loaded with.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from lab.modeling.fast.documents import attend_documents
+from lab.modeling.fast.documents import attend_documents, sees_all
 
 NAME = "lab_varlen"
 FAMILIES = ("llama", "mistral", "qwen2", "qwen3", "gemma", "gemma2", "gemma3_text", "phi3", "smollm3", "granite")
@@ -149,7 +150,7 @@ def _layer(
     if query.is_cuda and torch.is_autocast_enabled("cuda"):  # what adapters add to 4-bit layers can be fp32
         query, key, value = (x.to(torch.get_autocast_dtype("cuda")) for x in (query, key, value))
     q, k, v = (x.squeeze(0).transpose(0, 1) for x in (query, key, value))
-    if document_spans is not None and (sliding_window is None or max_length_q <= sliding_window):
+    if document_spans is not None and sees_all(sliding_window, max_length_q):
         return attend_documents(q, k, v, document_spans, scaling or q.shape[-1] ** -0.5)[None], None
     return attend(q, k, v, cu_seq_lens_q, max_length_q, scaling, sliding_window)[None], None
 

@@ -68,9 +68,17 @@ def test_packed_training_is_held_against_the_plain_way(tmp_path: Path) -> None:
     assert found["last_loss"] < found["first_loss"]
 
 
-def test_an_unknown_piece_is_refused(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("piece", "problem"),
+    [
+        ("fused_heat", "no piece 'fused_heat'"),
+        ("cuda_graph", "cuda_graph needs fused_head"),
+        ("short_attention", "short_attention needs fused_head"),
+    ],
+)
+def test_a_piece_that_would_not_work_is_refused(tmp_path: Path, piece: str, problem: str) -> None:
     tiny_study(tmp_path)
     profile = tmp_path / "tiny.toml"
     profile.write_text(to_toml(tiny(tmp_path).profile))
-    with pytest.raises(LabError, match="no piece 'fused_heat'"):
-        list(json_lines("lab.bench.parity", [str(profile), "--with", "fused_heat"], timeout=240))
+    with pytest.raises(LabError, match=problem):
+        list(json_lines("lab.bench.parity", [str(profile), "--with", piece], timeout=240))

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from lab.bench.throughput import asked_rows, measure, switched_off
+from lab.bench.throughput import asked_rows, measure, peak_flops, switched_off
 from lab.bench.throughput_report import HEADER, launch_line, line_of
 from lab.bench.trial import trial
 from lab.bench.workload import WORKLOADS, Workload, bench_profile, row_lengths, save_random
@@ -47,6 +47,33 @@ def test_rows_of_a_command_line() -> None:
 def test_leaving_out_a_piece_leaves_out_what_needs_it() -> None:
     (row,) = asked_rows("tiny", "lora", "w16", "head")
     assert switched_off(row.without) == {"fused_head": "off", "cuda_graph": "off", "short_attention": "off"}
+
+
+def test_rows_are_called_what_they_are() -> None:
+    rows = asked_rows("tiny", "qlora", "w16", "liger", lean=True, against=True, ablate=True)
+    names = {row.name: row for row in rows}
+    assert not names["tiny qlora w16 plain"].lean
+    assert names["tiny qlora w16 lean without liger"].without == ("liger",)
+    assert names["tiny qlora w16 lean without graphs"].without == ("graphs",)
+
+
+@pytest.mark.parametrize(
+    ("device", "peak"),
+    [
+        ("NVIDIA H100 80GB HBM3", 989e12),
+        ("NVIDIA H200", 989e12),
+        ("NVIDIA H200 NVL", 835e12),
+        ("NVIDIA H100 PCIe", None),
+        ("NVIDIA A100-SXM4-80GB", 312e12),
+        ("NVIDIA L4", 121e12),
+        ("NVIDIA L40", None),
+        ("NVIDIA A10G", None),
+        ("NVIDIA GeForce RTX 4090", 165e12),
+        ("cpu", None),
+    ],
+)
+def test_peaks_are_of_the_very_gpu(device: str, peak: float | None) -> None:
+    assert peak_flops(device) == peak
 
 
 @pytest.mark.parametrize(

@@ -135,6 +135,32 @@ def test_the_layout_changes_nothing_that_is_learnt(
     assert loss == pytest.approx(expected_loss, rel=1e-4)
 
 
+@pytest.mark.parametrize(
+    ("choices", "draws"),
+    [
+        ({}, True),
+        ({"fused_lora": "on"}, True),
+        ({"fused_head": "on"}, True),
+        ({"fused_lora": "on", "fused_head": "on"}, False),
+    ],
+)
+def test_generators_are_kept_unless_nothing_can_be_drawn(
+    folder: Path, tmp_path: Path, choices: dict[str, str], draws: bool
+) -> None:
+    trainer = make(folder, tmp_path, "train.checkpointing=every-2", **choices)
+    expected = {"use_reentrant": False, "preserve_rng_state": draws, "every_n_layers": 2}
+    assert trainer.args.activation_checkpointing_kwargs == expected
+
+
+def test_a_head_that_cannot_be_fast_is_left_and_named(folder: Path, tmp_path: Path) -> None:
+    trainer = make(folder, tmp_path, *PACKED, fused_head="on", cuda_graph="on")
+    head = trainer.model.get_output_embeddings()
+    head.bias = torch.nn.Parameter(torch.zeros(head.out_features), requires_grad=False)
+    with trainer.engaged():
+        assert trainer._fast is None
+    assert trainer.left == dict.fromkeys(("fused_head", "cuda_graph", "short_attention"), "the head has a bias")
+
+
 def test_it_learns_and_every_row_comes_twice(plain: Any) -> None:
     steps, _, _ = plain
     assert steps[-1].loss < steps[0].loss

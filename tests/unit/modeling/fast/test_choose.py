@@ -49,6 +49,37 @@ def test_pieces_by_profile(sets: tuple[str, ...], expected: tuple[str, ...]) -> 
     assert values(*sets) == expected
 
 
+@pytest.mark.parametrize(
+    ("targets", "expected"),
+    [
+        ('"all-linear"', ("on", "on", "on", "on")),
+        ('["q_proj", "v_proj"]', ("on", "on", "on", "off")),
+        ('"attention"', ("on", "on", "on", "off")),
+        ('["q_proj", "lm_head"]', ("on", "off", "off", "off")),
+    ],
+)
+def test_pieces_by_targets(targets: str, expected: tuple[str, ...]) -> None:
+    """A head with an adapter is no frozen one, and a block is fused whole or not at all."""
+    assert values(f"method.target_modules={targets}")[:4] == expected
+    choices = fast_choices(profile(f"method.target_modules={targets}"), H100, config_of("llama", 64), ALPACA)
+    assert ("share" in choices["fused_lora"].why) is (targets[1] == "a")
+
+
+@pytest.mark.parametrize(
+    ("sets", "lengths", "expected"),
+    [
+        ((), (2048,) * 40, "off"),
+        (("train.examples_per_step=64",), (500,) * 99, "off"),
+        (("train.examples_per_step=64", "train.micro_batch=2"), (500,) * 99, "on"),
+        (("train.examples_per_step=64",), (50,) * 99, "on"),
+        (("train.examples_per_step=16",), (), "on"),
+    ],
+)
+def test_graphs_by_the_tokens_of_a_pass(sets: tuple[str, ...], lengths: tuple[int, ...], expected: str) -> None:
+    choices = fast_choices(profile(*sets), H100, config_of("llama", 64), lengths, 16384)
+    assert choices["cuda_graph"].value == expected
+
+
 def test_what_goes_through_at_once_decides_on_graphs() -> None:
     large = "train.tokens_per_step=16384"
     assert values(large, pass_tokens=8192)[FAST.index("cuda_graph")] == "on"
@@ -58,12 +89,12 @@ def test_what_goes_through_at_once_decides_on_graphs() -> None:
 @pytest.mark.parametrize(
     ("lengths", "heads", "why"),
     [
-        (ALPACA, {}, "rows are shorter"),
+        (ALPACA, {}, "rows are short,"),
         (BOOKS, {}, "FlashAttention serves long rows faster"),
         ((), {}, "the rows are not known"),
         (ALPACA, {"head_dim": 256}, "not made for heads 256 wide"),
         (ALPACA, {"head_dim": 96}, "not made for heads 96 wide"),
-        (ALPACA, {"num_attention_heads": 9, "num_key_value_heads": 3}, "3 heads a key head faster"),
+        (ALPACA, {"num_attention_heads": 9, "num_key_value_heads": 3}, "groups of 3 heads"),
     ],
 )
 def test_short_attention_by_rows_and_heads(lengths: tuple[int, ...], heads: dict[str, int], why: str) -> None:
@@ -72,7 +103,7 @@ def test_short_attention_by_rows_and_heads(lengths: tuple[int, ...], heads: dict
         setattr(config, name, value)
     choice = fast_choices(profile(), H100, config, lengths)["short_attention"]
     assert why in choice.why
-    assert choice.value == ("on" if why.startswith("rows are shorter") else "off")
+    assert choice.value == ("on" if why.startswith("rows are short") else "off")
 
 
 def test_unpacking_8_bits_is_told() -> None:
@@ -92,6 +123,21 @@ def test_pieces_by_device_and_family() -> None:
 def test_pieces_can_be_switched_off(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(WITHOUT, "cuda_graph,fused_block")
     assert values() == ("on", "on", "off", "off", "on")
+
+
+@pytest.mark.parametrize(
+    ("without", "expected"),
+    [
+        ("fused_lora", ("off", "on", "off", "off", "on")),
+        ("fused_head", ("on", "off", "off", "on", "off")),
+        ("short_attention", ("on", "on", "on", "on", "off")),
+    ],
+)
+def test_what_needs_a_piece_goes_with_it(
+    monkeypatch: pytest.MonkeyPatch, without: str, expected: tuple[str, ...]
+) -> None:
+    monkeypatch.setenv(WITHOUT, without)
+    assert values() == expected
 
 
 def test_rotary_positions_that_change_are_no_graph() -> None:

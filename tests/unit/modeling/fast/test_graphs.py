@@ -86,6 +86,16 @@ def test_further_shapes_run_without_a_graph(monkeypatch: pytest.MonkeyPatch) -> 
     assert (counted.once_run, counted.captured, counted.replayed) == (4, 1, 2)
 
 
+def test_forgotten_graphs_are_made_anew() -> None:
+    step, _, counted = make()
+    for _ in range(2):
+        for _ in range(2):
+            step({"x": torch.ones(1)})
+        step.forget()
+    assert (counted.once_run, counted.captured) == (2, 2)
+    assert not step.shapes
+
+
 def batch(tokens: int, ends: list[int], longest: int, predicting: list[int]) -> dict[str, Any]:
     labels = torch.arange(tokens)[None]
     return {
@@ -100,9 +110,10 @@ def batch(tokens: int, ends: list[int], longest: int, predicting: list[int]) -> 
 
 def test_shapes_follow_from_tokens() -> None:
     shaper = Shaper()
-    first = shaper(step_inputs(batch(16, [0, 4, 9, 16], 8, [0, 1, 2]), 3))
-    second = shaper(step_inputs(batch(16, [0, 16], 16, [0, 1, 2, 3, 4]), 5))
-    third = shaper(step_inputs(batch(16, [0, 5, 16], 8, [7]), 1))
+    first, began = shaper(step_inputs(batch(16, [0, 4, 9, 16], 8, [0, 1, 2]), 3))
+    second, longer = shaper(step_inputs(batch(16, [0, 16], 16, [0, 1, 2, 3, 4]), 5))
+    third, same = shaper(step_inputs(batch(16, [0, 5, 16], 8, [7]), 1))
+    assert (began, longer, same) == (True, True, False)
     assert first["cu_seq_lens"].tolist() == [0, 4, 9, 16]
     assert second["cu_seq_lens"].tolist() == [0, 16, 16, 16]
     assert second["max_length"] == third["max_length"] == 16
