@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from lab.cli.output import note
+
 if TYPE_CHECKING:
     from lab.profile.load import Resolved
 
@@ -33,6 +35,16 @@ def chosen(profiles: Sequence[str], sets: Sequence[str], model: str, data: str, 
         raise UsageError("There is nothing to train on.", "Name a profile (`lab profiles list`), or give --data.")
     name = f"{PurePath(data).stem.rpartition(':')[2]}-{method or 'lora'}"
     return [resolve(name, {"data": {"source": [{"name": data}]}}, {}, [*flags, *sets])]
+
+
+def say_untested(profiles: Sequence[Resolved]) -> None:
+    """Say of which profiles nothing will be evaluated: rows that were trained on cannot test afterwards."""
+    for one in profiles:
+        if not any(source.test for source in one.profile.data.source) and not one.profile.evaluate.task:
+            note(
+                f"{one.name} holds no rows out, so it will have no metrics and no answers to compare. "
+                "Hold some out: --set data.source.0.test=100."
+            )
 
 
 def _assignments(model: str, data: str, method: str) -> list[str]:

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from lab.cli.chosen import Data, Method, Model, chosen
+from lab.cli.chosen import Data, Method, Model, chosen, say_untested
 from lab.cli.options import Json, Sets
 from lab.cli.output import note, print_json, width
 
@@ -31,6 +31,7 @@ def plan(
     logging.getLogger("bitsandbytes").setLevel(logging.ERROR)  # it advises on kernels that nobody asked for
     (resolved,) = chosen([profile] if profile else [], sets or [], model, data, method)
     check(resolved.profile)  # before the libraries, which take seconds to load
+    say_untested([resolved])
     from lab.training.plan import plan as make
 
     found = make(resolved, note)

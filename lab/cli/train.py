@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from lab.cli.chosen import Data, Method, Model, chosen
+from lab.cli.chosen import Data, Method, Model, chosen, say_untested
 from lab.cli.options import Json, Sets
 from lab.cli.output import note, print_json
 
@@ -27,6 +27,7 @@ def train(
     from lab.runs.labels import Labels
 
     resolved = chosen(profiles or [], sets or [], model, data, method)
+    say_untested(resolved)
     runs = start_all([(one, Labels(name=name)) for one in resolved])
     if detach:
         if json:

@@ -45,6 +45,7 @@ COST_COLUMNS: tuple[Column, ...] = (
     Column("artifact_bytes", "artifact", "bytes", "lower"),
     Column("generated_tokens_per_second", "answer tok/s", "count", "higher"),
     Column("first_token_seconds", "first token s", "small", "lower"),
+    Column("replayed_seconds", "replayed", "seconds", "lower", shown=False),
     Column("train_tokens", "train tokens", "count", shown=False),
     Column("peak_watts", "peak W", "watts", shown=False),
     Column("energy_total_wh", "total Wh", "small", "lower", shown=False),

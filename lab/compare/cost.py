@@ -15,7 +15,7 @@ MEASURED_SHARE = 0.9
 GENERATION_KEYS = {"generated_tokens_per_second": "tokens_per_second", "first_token_seconds": "first_token_seconds"}
 COST_KEYS = frozenset(
     {
-        *("train_seconds", "train_tokens", "tokens_per_second"),
+        *("train_seconds", "train_tokens", "tokens_per_second", "replayed_seconds"),
         *("peak_memory_bytes", "memory_kind", "reserved_bytes", "nvml_bytes"),
         *("energy_wh", "energy_total_wh", "energy_shared", "energy_method"),
         *("joules_per_token", "mean_watts", "peak_watts"),
@@ -33,7 +33,8 @@ def cost_of(
 ) -> dict[str, Any]:
     """Return every key of `COST_KEYS`; what was not measured, or does not apply, is None.
 
-    Time and tokens are those of optimiser steps over all attempts: validation, saves and loading are not in them.
+    Time and tokens are those of the optimiser steps that made the weights: validation, saves and loading are not in
+    them, nor steps that a later attempt did again. Energy is that of all attempts.
 
     Args:
         telemetry: lines of `telemetry.jsonl`, in order.
@@ -71,11 +72,13 @@ def life_windows(history: History) -> list[Window]:
 
 
 def _speed(history: History) -> dict[str, Any]:
-    stepped = history.seconds > 0
+    seconds, tokens = sum(history.step_seconds), sum(history.step_tokens)
+    stepped = seconds > 0
     return {
-        "train_seconds": history.seconds if stepped else None,
-        "train_tokens": history.tokens if stepped else None,
-        "tokens_per_second": history.tokens / history.seconds if stepped else None,
+        "train_seconds": seconds if stepped else None,
+        "train_tokens": tokens if stepped else None,
+        "tokens_per_second": tokens / seconds if stepped else None,
+        "replayed_seconds": history.seconds - seconds if stepped and history.resumes else None,
     }
 
 
@@ -87,7 +90,7 @@ def _energy(history: History, samples: list[dict[str, Any]], training: list[Wind
         "energy_total_wh": life.wh if life else None,
         "energy_shared": known.shared if known else None,
         "energy_method": known.method if known else None,
-        "joules_per_token": trained.joules / history.tokens if trained and history.tokens else None,
+        "joules_per_token": trained.joules / tokens if trained and (tokens := sum(history.step_tokens)) else None,
         "mean_watts": trained.mean_watts if trained else None,
         "peak_watts": trained.peak_watts if trained else None,
     }

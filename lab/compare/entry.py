@@ -33,13 +33,14 @@ class Entry:
 
     Attributes:
         name: the study's row, else the name that people gave, else the profile.
+        model: the base, for people; study: the one whose row this is, "" without one.
         metrics: {name: {"value", "low", "high", "signature"}} of the newest finished evaluation, and by "task/name" of
             each task's; numbers may be NaN.
         counts: rows answered, and how many of them are empty, failed, cut.
         cost: what `lab.compare.cost` knows.
         tasks: the evaluation of each task that `metrics` were taken from, by the task's name.
         tree: the resolved profile.
-        tokens_seen: real tokens the weights were trained on; unlike `cost["train_tokens"]` without replayed steps.
+        tokens_seen: real tokens the weights were trained on; unlike `cost["train_tokens"]` also of untimed steps.
         notes: what to say of this row beneath a table: `is training, not evaluated`.
         remarks: what to say of a metric, by its name.
     """
@@ -48,6 +49,8 @@ class Entry:
     kind: str = "run"
     name: str = ""
     profile: str = ""
+    model: str = ""
+    study: str = ""
     method: str = ""
     state: str = ""
     metrics: dict[str, dict[str, Any]] = field(default_factory=dict)
@@ -85,6 +88,8 @@ def load_entry(info: RunInfo) -> Entry:
         id=info.id,
         name=labels.row or labels.name or info.text("profile") or info.id,
         profile=info.text("profile"),
+        model=info.text("model"),
+        study=labels.study or "",
         method=info.text("method"),
         state=info.state,
         metrics=scored_metrics(scored) | task_metrics,

@@ -98,7 +98,7 @@ def _term(word: str) -> Term:
 def _reader(term: Term) -> Callable[[RunInfo], Any]:
     """Return the function that reads the term's key from a run."""
     if not term.key:
-        return lambda info: [info.id, info.labels.name, info.text("profile")]
+        return _words
     if term.key == "state" and term.sign in ("=", "!=") and term.value not in STATES:
         hint = did_you_mean(term.value, STATES)
         raise UsageError(f"No state is called {_shown(term.value)}.{hint}", f"States are {', '.join(STATES)}.")
@@ -108,6 +108,12 @@ def _reader(term: Term) -> Callable[[RunInfo], Any]:
         return lambda info: as_float((info.summary.get("metrics") or {}).get(term.key))
     path = _profile_key(term.key)
     return lambda info: _at(profile_tree(info.run), path)
+
+
+def _words(info: RunInfo) -> list[Any]:
+    """Return what a bare word is looked for in: all that lists call a run."""
+    labels = info.labels
+    return [info.id, labels.name, labels.row, labels.study, info.text("profile"), info.state]
 
 
 def _profile_key(key: str) -> str:

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 
 from lab.compare.entry import Entry
 from lab.compare.tasks import metric_name
 from lab.compare.trees import at
-from lab.text import listed, plural
+from lab.jsonio import as_float
+from lab.profile.small import is_small
+from lab.text import duration, listed, plural
+
+SMALL_SAYS = "Small scale: these rows show that everything works together, and say nothing of the question."
 
 
 def notes_on(entries: Sequence[Entry], labels: Mapping[str, str]) -> list[str]:
@@ -15,7 +20,57 @@ def notes_on(entries: Sequence[Entry], labels: Mapping[str, str]) -> list[str]:
     own = [f"{labels[entry.id]} {note}." for entry in entries for note in entry.notes]
     remarks = {name: text for entry in entries for name, text in entry.remarks.items()}
     said = [f"{found.label if (found := metric_name(name)) else name}: {text}." for name, text in remarks.items()]
-    return [*own, *said, *_answers(entries, labels), *_energy(entries, labels), *_memory(entries)]
+    shown = [*_models(entries, labels), *own, *said, *_unlearnt(entries), *_answers(entries, labels)]
+    return [*shown, *_replayed(entries, labels), *_energy(entries, labels), *_memory(entries)]
+
+
+def _models(entries: Sequence[Entry], labels: Mapping[str, str]) -> list[str]:
+    """Name the base models: a row's own name may say another one."""
+    found: dict[str, list[str]] = {}
+    for entry in entries:
+        if entry.model:
+            found.setdefault(entry.model, []).append(labels[entry.id])
+    if len(found) == 1:
+        return [f"Model of all rows: {next(iter(found))}.", *_small(entries)]
+    return [*(f"Model: {model} ({listed(rows)})." for model, rows in found.items()), *_small(entries)]
+
+
+def _small(entries: Sequence[Entry]) -> list[str]:
+    return [SMALL_SAYS] if any(is_small(entry.study) for entry in entries) else []
+
+
+def _unlearnt(entries: Sequence[Entry]) -> list[str]:
+    """Name the metrics in which no row does better than answering with another row's reference."""
+    floor = next((entry for entry in entries if entry.kind == "floor"), None)
+    runs = [entry for entry in entries if entry.trained and entry.metrics]
+    if floor is None or not runs:
+        return []
+    names = [
+        found.label if (found := metric_name(name)) else name
+        for name, record in floor.metrics.items()
+        if not any(above_floor(entry, floor, name) for entry in runs) and record["value"] is not None
+    ]
+    text = "what they score there is the form of the answers, not the task"
+    return [f"No trained row is above the floor in {', '.join(names)}: {text}."] if names else []
+
+
+def above_floor(entry: Entry, floor: Entry, metric: str) -> bool:
+    """Tell whether a row does better in `metric` than answers that belong to other rows."""
+    own, other = (as_float(one.metrics.get(metric, {}).get("value")) for one in (entry, floor))
+    if own is None or other is None or math.isnan(own) or math.isnan(other):
+        return True  # nothing can be said against it
+    known = metric_name(metric)
+    higher = known is None or known.higher_is_better
+    return own > other if higher else own < other
+
+
+def _replayed(entries: Sequence[Entry], labels: Mapping[str, str]) -> list[str]:
+    return [
+        f"{labels[entry.id]} did {duration(seconds)} of its steps again after an interruption: "
+        "they are in the energy, not in time and tokens/s."
+        for entry in entries
+        if (seconds := entry.cost.get("replayed_seconds"))
+    ]
 
 
 def _answers(entries: Sequence[Entry], labels: Mapping[str, str]) -> list[str]:

@@ -51,6 +51,8 @@ def seed_mean(group: Sequence[Entry]) -> Entry:
         kind="seeds",
         name=f"{plural(len(group), 'seed')} of {name}",
         profile=first.profile,
+        model=first.model,
+        study=first.study,
         method=first.method,
         state="completed",
         metrics={metric: found for metric in first.metrics if (found := _metric(metric, group))},

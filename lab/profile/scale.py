@@ -15,6 +15,7 @@ from lab import jsonio
 from lab.errors import UsageError
 from lab.profile.load import Resolved, resolve
 from lab.profile.schema import Profile
+from lab.profile.small import SUFFIX
 from lab.profile.study import Study, load_study
 from lab.profile.tasks import KNOWN_TASKS
 from lab.text import did_you_mean, sanitize
@@ -42,7 +43,7 @@ def load_scaled(name: str, sets: Sequence[str] = (), scale: str = "full") -> Stu
 def small(study: Study, sets: Sequence[str] = ()) -> Study:
     """Return `study` with every row made small; `sets` are the user's and win."""
     rows = tuple(replace(row, resolved=_small(row.resolved, sets)) for row in study.rows)
-    return replace(study, name=f"{study.name}-small", rows=rows)
+    return replace(study, name=study.name + SUFFIX, rows=rows)
 
 
 def _small(resolved: Resolved, sets: Sequence[str]) -> Resolved:

@@ -1,6 +1,6 @@
 """A run's events folded into curves and marks: what the worker, the table and the console read instead of raw lines.
 
-Steps that a later attempt replays are superseded by it in the curves; what they cost still counts.
+Steps that a later attempt replays are superseded by it; the time they took is known still.
 """
 
 from __future__ import annotations

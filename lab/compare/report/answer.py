@@ -11,8 +11,10 @@ from collections.abc import Sequence
 from lab.compare.columns import Column
 from lab.compare.deltas import Delta, deltas_to
 from lab.compare.entry import Entry
+from lab.compare.notes import SMALL_SAYS, above_floor
 from lab.compare.table import Table
 from lab.compare.views.cells import BRACKETS, cell, p_value, quality
+from lab.profile.small import is_small
 from lab.scoring.names import LIKELIHOOD
 from lab.text import byte_size
 
@@ -50,7 +52,8 @@ def answer_sentence(table: Table, column: Column | None) -> str:
     best = [entry for entry in scored if entry.id in table.best[column.key]]
     if not best:
         return f"All {len(scored)} rows have the same {column.label}, {cell(scored[0], column, BRACKETS)}."
-    return f"{_leads(table, column, best, scored)}{_cheapest(table, scored)}."
+    text = f"{_leads(table, column, best, scored)}{_cheapest(table, scored)}{_floor(table, column, best[0])}."
+    return f"{SMALL_SAYS} {text}" if any(is_small(entry.study) for entry in scored) else text
 
 
 def _leads(table: Table, column: Column, best: Sequence[Entry], scored: Sequence[Entry]) -> str:
@@ -77,10 +80,18 @@ def _runner_up(table: Table, column: Column, best: Sequence[Entry], scored: Sequ
     next_best = max(rest, key=lambda entry: sign * float(entry.metrics[column.key]["value"]))
     found, _ = deltas_to(next_best, best)
     delta = found.get((best[0].id, column.key))
-    if delta is None or delta.p_value is None:
+    if delta is None or delta.p_holm is None:
         return ""
-    apart = "ahead of" if delta.p_value < SIGNIFICANT else "not told apart from"
-    return f", {apart} {table.labels[next_best.id]} ({_difference(delta, column)}, {p_value(delta.p_value)})"
+    apart = "ahead of" if delta.p_holm < SIGNIFICANT else "not told apart from"
+    return f", {apart} {table.labels[next_best.id]} ({_difference(delta, column)}, {p_value(delta.p_holm)})"
+
+
+def _floor(table: Table, column: Column, best: Entry) -> str:
+    """Say so where the best row does no better than answers that belong to other rows."""
+    floor = next((entry for entry in table.entries if entry.kind == "floor"), None)
+    if floor is None or above_floor(best, floor, column.key):
+        return ""
+    return f". That is not above the floor, {cell(floor, column, BRACKETS)}: what it scores is the form of the answers"
 
 
 def _cheapest(table: Table, scored: Sequence[Entry]) -> str:

@@ -32,10 +32,10 @@ def as_csv(table: Table) -> str:
     bounds = [(column.key, bound) for column in table.columns if column.quality for bound in figures]
     costs = [column for column in table.columns if not column.quality]
     header = [name if bound == "value" else f"{name}_{bound}" for name, bound in bounds]
-    writer.writerow(["run", "kind", "name", "profile", "method", "state", *header, *(c.key for c in costs)])
+    writer.writerow(["run", "kind", "name", "profile", "model", "method", "state", *header, *(c.key for c in costs)])
     for entry in table.entries:
         row = _row(table, entry)
-        texts = [row[key] for key in ("run", "kind", "name", "profile", "method", "state")]
+        texts = [row[key] for key in ("run", "kind", "name", "profile", "model", "method", "state")]
         numbers = [entry.metrics.get(name, {}).get(bound) for name, bound in bounds]
         writer.writerow(map(_harmless, [*texts, *numbers, *(value_of(entry, column) for column in costs)]))
     return file.getvalue()
@@ -48,6 +48,7 @@ def _row(table: Table, entry: Entry) -> dict[str, Any]:
         "kind": entry.kind,
         "name": table.labels[entry.id],
         "profile": entry.profile or None,
+        "model": entry.model or None,
         "method": entry.method or None,
         "state": entry.state or None,
         "metrics": {name: {key: record[key] for key in keys} for name, record in entry.metrics.items()},

@@ -41,7 +41,7 @@ def test_a_chain_sums_up_and_the_stages_own_costs_stay(chain: list[RunInfo]) -> 
     assert first.notes == ()
     assert [one.cost["train_seconds"] for one in (second, third)] == [own, own]
     assert [one.cost["chain_seconds"] for one in (second, third)] == pytest.approx([2 * own, 3 * own])
-    assert "with 2 stages before it, training took" in notes_on([third], {third.id: "last"})[0]
+    assert "with 2 stages before it, training took" in " ".join(notes_on([third], {third.id: "last"}))
 
 
 def test_without_a_stage_before_no_sum_is_made_up(chain: list[RunInfo]) -> None:

@@ -35,9 +35,12 @@ def test_time_and_tokens_are_those_of_steps() -> None:
     assert (cost["trainable_parameters"], cost["trainable_percent"], cost["artifact_bytes"]) == (10, 1.0, 40_000)
 
 
-def test_replayed_steps_cost_again() -> None:
+def test_replayed_steps_are_told_apart() -> None:
+    """Time and tokens are those of the steps that count; a table would not compare an interrupted run else."""
     cost = cost_of(resumed(), [], FACTS)
-    assert (cost["train_seconds"], cost["train_tokens"]) == (12.0, 600)
+    assert (cost["train_seconds"], cost["train_tokens"], cost["replayed_seconds"]) == (8.0, 400, 4.0)
+    assert cost["tokens_per_second"] == 50.0
+    assert cost_of(history(training_events()), [], FACTS)["replayed_seconds"] is None
 
 
 def test_a_baseline_has_no_training_cost_but_a_life() -> None:
@@ -61,7 +64,7 @@ def test_energy_sums_attempts_without_the_time_between() -> None:
     again = [{**s, "attempt": 2} for s in power_samples(START + 1000, START + 1040, 100.0)]
     cost = cost_of(resumed(), [*samples, *again], FACTS)
     assert cost["energy_wh"] == pytest.approx(100 * 16 / 3600)
-    assert cost["joules_per_token"] == pytest.approx(100 * 16 / 600)
+    assert cost["joules_per_token"] == pytest.approx(100 * 16 / 400)
     assert cost["energy_total_wh"] == pytest.approx(100 * (18 + 38) / 3600)
 
 
