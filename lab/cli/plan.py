@@ -26,10 +26,14 @@ def plan(
     """Dry run: data report, one example with masked tokens dimmed, recipe, steps, memory. Loads no weights."""
     from lab.cli.estimate import estimate_study
     from lab.cli.planview import sections
+    from lab.launching.earlier import pin, references
+    from lab.runs.lineage import PREVIOUS
     from lab.training.precheck import check
 
     logging.getLogger("bitsandbytes").setLevel(logging.ERROR)  # it advises on kernels that nobody asked for
     (resolved,) = chosen([profile] if profile else [], sets or [], model, data, method)
+    if PREVIOUS not in references(resolved.profile).values():  # which a stage of a study may say
+        resolved = pin(resolved)
     check(resolved.profile)  # before the libraries, which take seconds to load
     say_untested([resolved])
     from lab.training.plan import plan as make

@@ -17,14 +17,16 @@ from lab.evaluation.tasks.rows import check_task_sources
 from lab.launching.child import Emit, serve
 from lab.modeling.source import check_model_name
 from lab.profile.schema import Data, Profile
+from lab.profile.trackers import refuse_missing_trackers
 
 QUICK_BYTES = 4_000_000
 """Size of data files up to which their rows are read before the start: a blink."""
 
 
 def check(profile: Profile) -> None:
-    """Raise LabError for a model name, a data file with its rows, or a bundled name that cannot work."""
+    """Raise LabError for a model name, a data file with its rows, a bundled name or a tracker that cannot work."""
     check_model_name(profile.model.name)
+    refuse_missing_trackers(profile)
     check_sources(profile.data)
     if _quickly_read(profile.data):
         read_rows(profile.data)

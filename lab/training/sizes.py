@@ -33,13 +33,17 @@ def sizes_of(
     validation: Sequence[Encoded],
     config: dict[str, Any],
 ) -> dict[str, Any]:
-    """Return parameters and memory; None with a reason for a model whose shape is not known here."""
+    """Return parameters and memory; None with a reason for a model whose shape is not known here.
+
+    Raises:
+        UsageError: targets that a model of known shape lacks.
+    """
     try:
         shape = shape_from_config(config)
-        memory = memory_of(profile, recipe, train, validation, shape)
-        trainable = trainable_of(profile, shape)
     except UsageError as error:
         return {"parameters": None, "memory": None, "unknown_size": error.problem}
+    memory = memory_of(profile, recipe, train, validation, shape)
+    trainable = trainable_of(profile, shape)
     total = parameter_counts(shape).total
     parameters = {"total": total, "trainable": trainable, "share": trainable / total}
     there = hardware.memory_bytes if hardware.kind == "cuda" else usable_bytes()

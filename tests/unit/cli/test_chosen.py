@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from lab.cli.chosen import chosen
+from lab.cli.chosen import chosen, say_untested
 from lab.errors import UsageError
 
 
@@ -32,3 +32,21 @@ def test_flags_change_profiles_and_assignments_win() -> None:
 def test_nothing_to_train_on() -> None:
     with pytest.raises(UsageError, match="nothing to train on"):
         chosen([], [], "owner/model", "", "lora")
+
+
+@pytest.mark.parametrize(
+    ("sets", "told"),
+    [
+        ([], True),
+        (["data.source.0.validation=20"], True),
+        (["data.source.0.test=20"], False),
+        (['evaluate.task=[{name="general-prompts"}]'], False),
+    ],
+)
+def test_nothing_held_out_is_told_before_it_is_too_late(
+    sets: list[str], told: bool, capsys: pytest.CaptureFixture[str]
+) -> None:
+    say_untested(chosen([], sets, "owner/model", "rows.jsonl", "lora"))
+    said = capsys.readouterr().err
+    assert said.startswith("rows-lora holds no rows out") is told
+    assert bool(said) is told

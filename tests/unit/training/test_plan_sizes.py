@@ -8,6 +8,7 @@ import pytest
 
 from lab.data.masks import IGNORED, Encoded
 from lab.data.prepare import Prepared
+from lab.errors import UsageError
 from lab.modeling.hardware import Hardware
 from lab.profile.load import resolve
 from lab.profile.schema import Profile
@@ -236,6 +237,11 @@ def test_an_unknown_family_has_no_sizes_but_a_reason() -> None:
     found = sizes(profile(), prepared(rows(8, 50)), model_type="mamba")
     assert (found["parameters"], found["memory"]) == (None, None)
     assert "mamba" in found["unknown_size"]
+
+
+def test_targets_that_a_known_family_lacks_are_refused() -> None:
+    with pytest.raises(UsageError, match="no linear 'zzz'"):
+        sizes(profile('method.target_modules=["q_proj", "zzz"]'), prepared(rows(8, 50)))
 
 
 @pytest.mark.parametrize(("gpus", "installed", "kind"), [(1, 0, "cpu"), (0, 1, "cpu")])
