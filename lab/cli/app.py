@@ -28,6 +28,7 @@ from lab.cli import (
     study,
     train,
 )
+from lab.cli.misuse import unknown_command
 from lab.cli.output import note
 from lab.errors import LabError
 
@@ -124,5 +125,7 @@ def _misused(error: typer.BadParameter) -> int:
         return 2
     if problem[-1] not in ".?":
         problem += "."
-    note(f"lab: {problem}\n     See `{context.command_path} -h`.")
+    elsewhere = unknown_command(problem, context.find_root().command)
+    problem, remedy = elsewhere or (problem, f"See `{context.command_path} -h`.")
+    note(f"lab: {problem}\n     {remedy}")
     return 2

@@ -45,8 +45,8 @@ def demo(
     infos = follow([info.run for info in start_missing(study, fresh=fresh, say=note)])
     again = {info.id: info for info in follow([info.run for info in retry_failed(infos, note)])}
     report_ends([again.get(info.id, info) for info in infos])
-    show_table(study, json=json)
+    show_table(study, "lab demo --quick" if quick else "lab demo", json=json)
     if not json:
         done = done_rows(study)
         typer.echo("\n" + samples_text([done[row.name] for row in study.rows]), nl=False)
-        note("Next: `lab` opens the console, `lab profiles list` shows what else can run.")
+        note("Next: `lab` opens the console, `lab study list` and `lab profiles list --all` show what else can run.")

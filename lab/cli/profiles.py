@@ -17,13 +17,17 @@ Name = Annotated[str, typer.Argument(metavar="PROFILE", help="Name on the search
 
 
 @app.command("list")
-def list_(json: Json = False) -> None:
+def list_(
+    every: Annotated[bool, typer.Option("--all", "-a", help="Those under base/ too, which others extend.")] = False,
+    json: Json = False,
+) -> None:
     """List the profiles on the search path."""
     from lab.errors import LabError
     from lab.profile.load import list_profiles, load_profile
+    from lab.text import plural
 
     rows = []
-    for name, path in list_profiles():
+    for name, path in list_profiles(parents=every):
         try:
             profile = load_profile(name).profile
             rows.append({"name": name, "method": profile.method.kind, "description": profile.description})
@@ -34,6 +38,8 @@ def list_(json: Json = False) -> None:
         print_json({"profiles": rows})
         return
     typer.echo(columns(("name", "method", "description"), [(r["name"], r["method"], r["description"]) for r in rows]))
+    if hidden := len(list_profiles(parents=True)) - len(rows):
+        note(f"{plural(hidden, 'more profile')} to run, change with --set or extend: `lab profiles list --all`.")
 
 
 @app.command()

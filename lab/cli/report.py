@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -83,7 +83,7 @@ def _study_of(targets: Sequence[str], sets: Sequence[str], scale: str) -> Report
     """Return the report of a study, None where the targets are runs."""
     from lab.compare.report.gather import gather
     from lab.errors import NotFoundError
-    from lab.launching.study import done_rows
+    from lab.launching.study import done_rows, none_done, study_command
     from lab.profile.scale import load_scaled
     from lab.profile.study import find_study
 
@@ -97,17 +97,16 @@ def _study_of(targets: Sequence[str], sets: Sequence[str], scale: str) -> Report
         return None
     study = load_scaled(targets[0], tuple(sets), scale)
     done = done_rows(study)
+    command = study_command("run", targets[0], sets, scale)
     if not done:
-        raise NotFoundError(f"No row of study {study.name} is done.", f"Run it: `lab study run {targets[0]}`.")
-    options: list[Any] = [part for text in sets for part in ("--set", text)]
-    options += ["--scale", scale] if scale != "full" else []
+        raise none_done(study, command)
     return gather(
         [done[row.name] for row in study.rows if row.name in done],
         name=study.name,
         question=study.description,
         axes=study.axes,
         missing=[row.name for row in study.rows if row.name not in done],
-        command=shlex.join(["lab", "study", "run", targets[0], *options]),
+        command=command,
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -21,11 +21,25 @@ def list_(json: Json = False) -> None:
     """List the studies on the search path."""
     from lab.profile.study import list_studies
 
-    names = list_studies()
+    rows = [_described(name) for name in list_studies()]
     if json:
-        print_json({"studies": names})
-    else:
-        typer.echo("\n".join(names))
+        print_json({"studies": [row["name"] for row in rows], "details": rows})
+        return
+    shown = [(row["name"], "-" if row["rows"] is None else str(row["rows"]), row["description"]) for row in rows]
+    typer.echo(columns(("name", "rows", "description"), shown, right=(1,)))
+    note("See the rows of one with `lab study plan NAME`; `--scale small` runs it on the bundled model and data.")
+
+
+def _described(name: str) -> dict[str, Any]:
+    """Return what a list says of a study; a broken file must not hide the others."""
+    from lab.errors import LabError
+    from lab.profile.study import load_study
+
+    try:
+        study = load_study(name)
+    except LabError as error:
+        return {"name": name, "rows": None, "description": f"broken: {error.problem}"}
+    return {"name": name, "rows": len(study.rows), "description": study.description}
 
 
 @app.command()
@@ -68,7 +82,7 @@ def run(
     """Run what is missing of a study; rows that are done are kept. Ends on the table."""
     from lab.cli.follow import follow
     from lab.cli.launch import report_ends
-    from lab.launching.study import retry_failed, start_missing
+    from lab.launching.study import retry_failed, start_missing, study_command
     from lab.profile.scale import load_scaled
     from lab.runs.store import read_run
 
@@ -83,7 +97,7 @@ def run(
         follow([info.run for info in again])
         infos = [info for one in started if (info := read_run(one.run)) is not None]
     try:
-        show_table(found, json=json)
+        show_table(found, study_command("run", study, sets or (), scale), json=json)
     finally:  # where every row failed there is no table, and the reasons are the answer
         report_ends(infos)
 
@@ -91,19 +105,24 @@ def run(
 @app.command()
 def show(study: Name, sets: Sets = None, scale: Scale = "full", json: Json = False) -> None:
     """Print the table of a study from the runs that are there."""
+    from lab.launching.study import study_command
     from lab.profile.scale import load_scaled
 
-    show_table(load_scaled(study, sets or (), scale), json=json)
+    found = load_scaled(study, sets or (), scale)
+    show_table(found, study_command("run", study, sets or (), scale), json=json)
 
 
-def show_table(study: Study, *, json: bool) -> None:
-    """Print the study's table, its rows in the study's order, floor and ceiling beneath."""
+def show_table(study: Study, command: str, *, json: bool) -> None:
+    """Print the study's table, its rows in the study's order, floor and ceiling beneath.
+
+    Args:
+        command: the line that runs it, for where nothing is done.
+    """
     from lab.cli.compare import print_table
-    from lab.errors import NotFoundError
-    from lab.launching.study import done_rows
+    from lab.launching.study import done_rows, none_done
 
     done = done_rows(study)
     rows = [done[row.name] for row in study.rows if row.name in done]
     if not rows:
-        raise NotFoundError(f"No row of study {study.name} is done.", f"Run it: `lab study run {study.name}`.")
+        raise none_done(study, command)
     print_table(rows, axes=study.axes, floor=True, view="json" if json else "text")

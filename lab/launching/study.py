@@ -4,8 +4,10 @@ console.
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable, Mapping, Sequence
 
+from lab.errors import NotFoundError
 from lab.launching.earlier import full_ids, rename
 from lab.launching.local import start
 from lab.launching.precheck import check_before_start
@@ -16,6 +18,7 @@ from lab.runs.labels import Labels
 from lab.runs.lineage import PREFIX, PREVIOUS
 from lab.runs.state import LIVE, RESUMABLE
 from lab.runs.store import RunInfo, list_runs, read_run
+from lab.text import plural
 
 Say = Callable[[str], None]
 _ORDER = ("completed", *LIVE, *RESUMABLE)
@@ -46,6 +49,31 @@ def matching_rows(study: Study, states: Sequence[str] = _ORDER) -> dict[str, Run
 def done_rows(study: Study) -> dict[str, RunInfo]:
     """Return row name -> the completed run that did exactly this work, the newest where there are several."""
     return {name: info for name, info in matching_rows(study).items() if info.state == "completed"}
+
+
+def study_command(verb: str, target: str, sets: Sequence[str] = (), scale: str = "full") -> str:
+    """Return `lab study VERB ...` for a study as it was asked for: by name or file, with settings and scale."""
+    options = [part for text in sets for part in ("--set", text)]
+    options += ["--scale", scale] if scale != "full" else []
+    return shlex.join(["lab", "study", verb, target, *options])
+
+
+def none_done(study: Study, command: str) -> NotFoundError:
+    """Return the error that says why a study has no table yet. Called by the commands that would show one.
+
+    Args:
+        command: the line that runs exactly what was asked for.
+    """
+    problem = f"No row of study {study.name} is done."
+    others = sum(info.labels.study == study.name and info.state == "completed" for info in list_runs())
+    if not others:
+        return NotFoundError(problem, f"Run it: `{command}`.")
+    them = shlex.join(["lab", "runs", "list", "-q", f"study={shlex.quote(study.name)}"])
+    made = f"{plural(others, 'run')} of it {'was' if others == 1 else 'were'} made with other settings"
+    return NotFoundError(
+        f"No row of study {study.name} is done as asked; {made}.",
+        f"Repeat their --set, or give their ids (`{them}`) to `lab compare`, or run it: `{command}`.",
+    )
 
 
 def start_missing(study: Study, *, fresh: bool = False, say: Say = lambda line: None) -> list[RunInfo]:

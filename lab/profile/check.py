@@ -8,6 +8,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from lab.errors import ProfileError
+from lab.profile.hints import innermost, key_hint, list_example
 from lab.profile.methodcheck import check_method
 from lab.profile.origin import Origin
 from lab.profile.schema import Profile
@@ -57,19 +58,53 @@ def _check_validation(profile: Profile) -> None:
 
 def _explain(error: ErrorDetails, origins: dict[str, Origin]) -> ProfileError:
     path = ".".join(str(part) for part in error["loc"] if part not in ("str", "list[str]"))
-    path = sanitize(path, newlines=False, limit=80)
-    place = next((f" ({o})" for key in _self_and_parents(path) if (o := origins.get(key)) and o.file), "")
-    value = sanitize(repr(error.get("input")), newlines=False, limit=80)
     if error["type"] == "extra_forbidden":
-        parent, _, name = path.rpartition(".")
-        options = _fields_at(parent)
-        remedy = f"Remove it or rename it; known keys there: {', '.join(options)}."
-        return ProfileError(f"{path} is not a key{place}.{did_you_mean(name, options)}", remedy)
-    problem = f"{path} = {value} {_complaint(error)}{place}."
+        return _unknown(path, error.get("input"), origins)
+    place, path = _place(path, origins), _shown(path)
     if error["type"] == "missing":
         return ProfileError(f"{path} is missing.", "Set it in the profile or with --set.")
-    hint = did_you_mean(str(error.get("input")), _choices(path))
+    given = error.get("input")
+    value = sanitize(repr(given), newlines=False, limit=80)
+    problem = f"{path} = {value} {_complaint(error)}{place}."
+    if written := _as_list(error, path):
+        return ProfileError(problem, f"Write it as a list: {written} in the profile, or --set {path}='{written}'.")
+    if isinstance(given, str) and error["type"].startswith("model_"):
+        return ProfileError(
+            problem + key_hint(path, given), f"Set a key of it, {path}.KEY, in the profile or with --set."
+        )
+    hint = did_you_mean(str(given), _choices(path))
     return ProfileError(problem + hint, f"Mend it in the profile, or with --set {path}=...")
+
+
+def _unknown(path: str, value: Any, origins: dict[str, Origin]) -> ProfileError:
+    options = _fields_at(path.rpartition(".")[0])
+    whole, inner = innermost(path, value)
+    hint = key_hint(whole, inner) if whole != path else ""
+    if hint:
+        path = whole
+    else:
+        hint = key_hint(path, value, options)
+    remedy = f"Remove it or rename it; known keys there: {', '.join(options)}."
+    return ProfileError(f"{_shown(path)} is not a key{_place(path, origins)}.{hint}", remedy)
+
+
+def _as_list(error: ErrorDetails, path: str) -> str:
+    """Return the text that a list key was given as a list; "" where no list is asked for."""
+    given = error.get("input")
+    parent, _, name = path.rpartition(".")
+    model = _model_at(parent)
+    if model is None or name not in model.model_fields or not isinstance(given, str):
+        return ""
+    one_word = error["type"] != "list_type" and not any(mark in given for mark in ",_[")  # maybe a misspelt keyword
+    return "" if one_word else list_example(model.model_fields[name].annotation, given)
+
+
+def _shown(path: str) -> str:
+    return sanitize(path, newlines=False, limit=80)
+
+
+def _place(path: str, origins: dict[str, Origin]) -> str:
+    return next((f" ({o})" for key in _self_and_parents(path) if (o := origins.get(key)) and o.file), "")
 
 
 def _self_and_parents(path: str) -> list[str]:
@@ -81,6 +116,8 @@ def _complaint(error: ErrorDetails) -> str:
     message = error["msg"].removeprefix("Value error, ")
     if error["type"] == "string_pattern_mismatch":
         message = "should match " + str(error.get("ctx", {}).get("pattern"))
+    if error["type"] in ("model_type", "model_attributes_type"):
+        message = "should be a table of keys"
     return (message[0].lower() + message[1:]).replace("input should", "should")
 
 

@@ -53,23 +53,31 @@ def find_profile(name: str) -> Path:
     if name.endswith(".toml"):
         path = Path(name).expanduser()
         if not path.is_file():
-            raise NotFoundError(f"There is no profile file {sanitize(name)!r}.", "See `lab profiles list`.")
+            raise NotFoundError(f"There is no profile file {sanitize(name)!r}.", "See `lab profiles list --all`.")
         return path
     for root in profile_roots():
         path = root / f"{name}.toml"
         if path.is_file():
             return path
-    hint = did_you_mean(name, [n for n, _ in list_profiles()])
-    raise NotFoundError(f"There is no profile {sanitize(name)!r}.{hint}", "See `lab profiles list`.")
+    problem, study = f"There is no profile {sanitize(name)!r}.", name.removeprefix("studies/")
+    if any((root / "studies" / f"{study}.toml").is_file() for root in profile_roots()):
+        raise NotFoundError(problem, f"It is a study: `lab study run {study}`.")
+    hint = did_you_mean(name, [n for n, _ in list_profiles(parents=True)])
+    raise NotFoundError(problem + hint, "See `lab profiles list --all`.")
 
 
-def list_profiles() -> list[tuple[str, Path]]:
-    """Return (name, file) of every profile on the search path, parents and studies left out, first hit wins."""
+def list_profiles(*, parents: bool = False) -> list[tuple[str, Path]]:
+    """Return (name, file) of every profile on the search path, studies and presets left out, first hit wins.
+
+    Args:
+        parents: also those under `base/`, which others extend and which run as well.
+    """
+    others = ("studies/", "presets/") if parents else ("base/", "studies/", "presets/")
     found: dict[str, Path] = {}
     for root in profile_roots():
         for path in sorted(root.rglob("*.toml")):
             name = path.relative_to(root).with_suffix("").as_posix()
-            if not name.startswith(("base/", "studies/", "presets/")):
+            if not name.startswith(others):
                 found.setdefault(name, path)
     return sorted(found.items())
 
@@ -121,6 +129,8 @@ def _read_chain(path: Path, children: tuple[Path, ...]) -> tuple[dict[str, Any],
         circle = " -> ".join(p.name for p in (*children, path))
         raise ProfileError(f"Profile {path.name} extends itself ({circle}).", "Remove one `extends`.")
     tree, text = read_toml(path)
+    if "study" in tree:
+        raise ProfileError(f"{path.name} is a study and no profile.", f"Run it: `lab study run {path}`.")
     parent = tree.pop("extends", "")
     if not isinstance(parent, str):
         raise ProfileError(f"extends in {path.name} is no name.", "Give one profile's name or path as a string.")

@@ -12,8 +12,9 @@ from pydantic import Field, ValidationError, model_validator
 from lab import jsonio
 from lab.errors import NotFoundError, ProfileError
 from lab.home import profile_roots
-from lab.profile.load import Resolved, load_profile, read_toml
+from lab.profile.load import Resolved, list_profiles, load_profile, read_toml
 from lab.profile.schema import Section
+from lab.profile.small import SUFFIX
 from lab.text import did_you_mean, sanitize
 
 
@@ -99,8 +100,23 @@ def find_study(name: str) -> Path:
     for path in candidates:
         if path.is_file():
             return path
-    hint = did_you_mean(short, list_studies())
-    raise NotFoundError(f"There is no study {sanitize(name)!r}.{hint}", "See `lab study list`.")
+    problem, known = f"There is no study {sanitize(name)!r}.", list_studies()
+    if (whole := short.removesuffix(SUFFIX)) in known:  # the name that runs of the small study carry
+        raise NotFoundError(problem, f"It is a study at another scale: give `{whole} --scale small`.")
+    if not name.endswith(".toml") and any(found == name for found, _ in list_profiles(parents=True)):
+        raise NotFoundError(problem, f"It is a profile: `lab train {name}`.")
+    raise NotFoundError(problem + did_you_mean(short, known), "See `lab study list`.")
+
+
+def study_argument(label: str) -> str:
+    """Return how a command names the study whose runs carry `label`: `hybrid --scale small` for `hybrid-small`.
+
+    The file of a study off the search path is not known from its runs; `PATH/` stands for where it lies.
+    """
+    known, whole = list_studies(), label.removesuffix(SUFFIX)
+    scale = " --scale small" if whole != label and label not in known else ""
+    name = whole if scale else label
+    return (name if name in known else f"PATH/{name}.toml") + scale
 
 
 def list_studies() -> list[str]:

@@ -119,10 +119,16 @@ def find_run(text: str, root: Path | None = None) -> RunInfo:
         hint = did_you_mean(text, [info.id for info in runs] + [info.labels.name for info in runs if info.labels.name])
         name = sanitize(text, newlines=False)
         of_study = bool(text) and any(info.labels.study == text for info in runs)
-        where = f"It is a study: `lab study show {name}`." if of_study else "See `lab runs list`."
+        where = f"It is a study: `lab study show {_as_study(name)}`." if of_study else "See `lab runs list`."
         raise NotFoundError(f"No run is called {name!r}.{hint}", where)
     names = ", ".join(info.id for info in fitting[:5])
     raise UsageError(f"{text!r} fits {plural(len(fitting), 'run')}: {names}.", "Give more of the id.")
+
+
+def _as_study(label: str) -> str:
+    from lab.profile.study import study_argument  # pydantic takes longer than a list of runs
+
+    return study_argument(label)
 
 
 def delete_run(info: RunInfo) -> None:

@@ -19,7 +19,7 @@ NothingStarted = Callable[[], None]
     ("setting", "words"),
     [
         ("method.rnak=8", ["method.rnak is not a key", "Did you mean 'rank'?"]),
-        ("methd.rank=8", ["methd is not a key", "Did you mean 'method'?"]),
+        ("methd.rank=8", ["methd.rank is not a key", "Did you mean 'method.rank'?"]),
         ("data.source.0.trian=8", ["data.source.0.trian is not a key", "Did you mean 'train'?"]),
         ("method.rank=high", ["method.rank = 'high' should be a valid integer"]),
         ("method.rank=2.5", ["method.rank = 2.5"]),

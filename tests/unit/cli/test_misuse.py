@@ -47,7 +47,7 @@ def test_a_run_that_trained_nothing_does_not_answer_as_its_base(lab: Lab, four: 
 
 @pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-"])
 def test_closed_streams_leave_no_trace(home: Path, closed: str) -> None:
-    line = f"exec {sys.executable} -m lab profiles list {closed}"
+    line = f"exec {sys.executable} -m lab profiles list --all {closed}"
     done = subprocess.run(["bash", "-c", line], capture_output=True, text=True, check=False)
     assert done.returncode == 0
     assert done.stderr == ""
