@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 
 import lab
-from lab.errors import OutOfSpaceError
+from lab.errors import OutOfSpaceError, UsageError
 
 
 def lab_home() -> Path:
@@ -22,13 +22,23 @@ def runs_root(*, create: bool = False) -> Path:
 
     Raises:
         OutOfSpaceError: it cannot be made or written.
+        UsageError: where it should be read, a file stands in its way.
     """
     root = lab_home() / "runs"
     if create:
         make_private(root)
         if not os.access(root, os.W_OK | os.X_OK):
             raise _not_writable(root)
+    else:
+        _refuse_file(root)
     return root
+
+
+def _refuse_file(folder: Path) -> None:
+    """Refuse a folder that is a file or lies beneath one: it would look as empty as one that is not made yet."""
+    nearest = next(path for path in (folder, *folder.parents) if path.exists())
+    if not nearest.is_dir():
+        raise UsageError(f"LAB_HOME is {lab_home()}, and {nearest} is a file.", "Set LAB_HOME to a folder.")
 
 
 def make_private(folder: Path) -> Path:

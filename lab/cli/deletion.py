@@ -10,21 +10,27 @@ from lab.cli.options import Json, Query, Run, Yes
 from lab.cli.output import confirm, note, print_json
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from lab.runs.store import RunInfo
+
+NAMED = 5
+"""Runs that a question names one by one; of more it says only how many."""
 
 
 def rm(run: Run, yes: Yes = False, json: Json = False) -> None:
     """Delete a run with its weights, events and answers."""
-    from lab.runs.store import find_run
+    from lab.runs.store import find_run, folder_bytes
+    from lab.text import byte_size
 
     info = find_run(run)
     _warn_of_users([_idle(info)])
-    confirm(f"Delete {info.id} ({info.state})?", yes=yes)
-    _delete(info)
+    confirm(f"Delete {info.id} ({info.state}, {byte_size(folder_bytes(info.run.folder))})?", yes=yes)
+    freed = _delete(info)
     if json:
-        print_json({"deleted": [info.id]})
+        print_json({"deleted": [info.id], "freed_bytes": freed})
     else:
-        typer.echo(f"Deleted {info.id}")
+        typer.echo(f"Deleted {info.id}, freed {byte_size(freed)}")
 
 
 def prune(
@@ -49,8 +55,8 @@ def prune(
     else:
         if not checkpoints:
             _warn_of_users(chosen)
-        what = "the checkpoints of " if checkpoints else ""
-        confirm(f"Delete {what}{', '.join(info.id for info in chosen)}?", yes=yes)
+        if not yes:  # adding up the bytes of many runs takes a while
+            confirm(_question(chosen, checkpoints=checkpoints, names=json or len(chosen) <= NAMED), yes=False)
     freed: dict[str, int] = {}
     for info in chosen:
         try:
@@ -63,6 +69,21 @@ def prune(
         from lab.text import byte_size
 
         typer.echo(f"Freed {byte_size(sum(freed.values()))}")
+
+
+def _question(doomed: list[RunInfo], *, checkpoints: bool, names: bool) -> str:
+    """Return what is asked before several runs, or their checkpoints, are deleted: how many, how large, which."""
+    from collections import Counter
+
+    from lab.runs.store import folder_bytes
+    from lab.text import byte_size, plural
+
+    size = byte_size(sum(folder_bytes(_folder(info, checkpoints=checkpoints)) for info in doomed))
+    counts = Counter(info.state for info in doomed)
+    states = "" if checkpoints else f" ({', '.join(f'{count} {state}' for state, count in counts.items())})"
+    what = "the checkpoints of " if checkpoints else ""
+    which = f": {', '.join(info.id for info in doomed)}" if names else ""
+    return f"Delete {what}{plural(len(doomed), 'run')}{states}, {size}{which}?"
 
 
 def _warn_of_users(doomed: list[RunInfo]) -> None:
@@ -92,15 +113,19 @@ def _idle(info: RunInfo) -> RunInfo:
     return now
 
 
+def _folder(info: RunInfo, *, checkpoints: bool) -> Path:
+    return info.run.checkpoints if checkpoints else info.run.folder
+
+
 def _delete(info: RunInfo, *, checkpoints: bool = False) -> int:
     """Delete a run or its checkpoints unless somebody works on it by now; return the bytes that this freed."""
     import shutil
 
-    from lab.runs.store import delete_run
+    from lab.runs.store import delete_run, folder_bytes
 
     now = _idle(info)
-    folder = info.run.checkpoints if checkpoints else info.run.folder
-    size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+    folder = _folder(info, checkpoints=checkpoints)
+    size = folder_bytes(folder)
     if checkpoints:
         shutil.rmtree(folder)
     else:

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import time
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from lab.cli import deletion
 from lab.cli.options import Json, Query, Run, Sets
-from lab.cli.output import columns, note, print_json
+from lab.cli.output import columns, note, print_json, width
 
-if TYPE_CHECKING:
-    from lab.runs.store import RunInfo
+WIDE = 120
+"""Columns of a terminal from which on whole ids leave room for the rest of the list."""
 
 app = typer.Typer(help="Runs: list, show, watch, logs, stop, resume, label, rm, prune, diff.", no_args_is_help=True)
 
@@ -24,70 +23,37 @@ def list_(
     json: Json = False,
 ) -> None:
     """List runs, the newest first."""
+    from lab.cli.runview import nothing, row
     from lab.compare.filters import parse_query
-    from lab.runs.store import list_runs
+    from lab.runs.store import list_runs, short_ids
 
     keep = parse_query(query)
-    infos = [info for info in list_runs() if (archived or not info.labels.archived) and keep(info)]
+    every = list_runs()
+    infos = [info for info in every if (archived or not info.labels.archived) and keep(info)]
     if json:
         print_json({"runs": [info.as_json() for info in infos]})
         return
     if not infos:
-        note("There are no runs" + (" that fit." if query else ". Start one: `lab demo --quick`."))
+        note(nothing(len(every), query))
         return
-    header = ("id", "state", "step", "loss", "method", "study", "name")
-    typer.echo(columns(header, [_row(info) for info in infos], right=(2, 3)))
-
-
-def _row(info: RunInfo) -> tuple[str, ...]:
-    from lab.jsonio import as_float
-    from lab.text import number
-
-    total = info.record.get("total_steps")
-    step = f"{info.record.get('step', 0)}/{total}" if total else "-"
-    loss = number(as_float(info.summary.get("last_loss")))
-    study = "/".join(part for part in (info.labels.study, info.labels.row) if part)
-    return (info.id, info.state, step, loss, info.text("method"), study or "-", info.labels.name or "-")
+    ids = {info.id: info.id for info in every} if width() >= WIDE else short_ids(info.id for info in every)
+    header = ("id", "state", "step", "loss", "method", "study", "row", "name")
+    lines = [(ids[info.id], *row(info)) for info in infos]
+    typer.echo(columns(header, lines, right=(2, 3), whole=(1, 2, 3), spare=(5, 4, 2, 3)))
 
 
 @app.command()
 def show(run: Run, json: Json = False) -> None:
-    """Show one run: state, progress, profile, results, files."""
-    from lab.runs.store import find_run
+    """Show one run: state, progress, profile, labels, results, files."""
+    from lab.cli.runview import facts
+    from lab.runs.store import find_run, folder_bytes
 
     info = find_run(run)
     if json:
-        print_json(info.as_json())
+        sizes = {"bytes": folder_bytes(info.run.folder), "checkpoint_bytes": folder_bytes(info.run.checkpoints)}
+        print_json({**info.as_json(), **sizes})
         return
-    typer.echo("\n".join(_facts(info)))
-
-
-def _facts(info: RunInfo) -> list[str]:
-    from lab.jsonio import as_float
-    from lab.launching.stop import usable_weights
-    from lab.text import byte_size, duration, number, sanitize
-
-    cost = {key: as_float(value) for key, value in (info.summary.get("cost") or {}).items()}
-    metrics = {key: as_float(value) for key, value in (info.summary.get("metrics") or {}).items()}
-    weights = usable_weights(info.run)
-    facts = {
-        "state": f"{info.state}  {info.detail}".rstrip(),
-        "profile": f"{info.text('profile')} ({info.text('method')})",
-        "model": info.text("model"),
-        "created": time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(as_float(info.record.get("created")) or 0)),
-        "device": info.text("device") or "-",
-        "steps": f"{info.record.get('step', 0)} of {info.record.get('total_steps') or '-'}, "
-        f"attempt {info.record.get('attempt', 1)}",
-        "metrics": "  ".join(f"{key} {number(value)}" for key, value in metrics.items()) or "-",
-        "training": f"{duration(cost.get('train_seconds'))}  peak {byte_size(cost.get('peak_memory_bytes'))}"
-        f"  energy {number(cost.get('energy_wh'), 2)} Wh",
-        "weights": str(weights) if weights else "-",
-        "folder": str(info.run.folder),
-    }
-    end = info.record.get("end") or {}
-    if end.get("remedy"):
-        facts["remedy"] = str(end["remedy"])
-    return [info.id, *(f"  {key:<9} {sanitize(value, newlines=False)}" for key, value in facts.items())]
+    typer.echo("\n".join(facts(info)))
 
 
 @app.command()
@@ -210,12 +176,17 @@ def diff(first: Run, second: Run, json: Json = False) -> None:
     """Show how two runs differ: profile, data, environment, each difference with its class of fairness."""
     from lab.compare.diff import run_diff
     from lab.jsonio import dumps
-    from lab.runs.store import find_run
+    from lab.runs.store import find_run, list_runs, short_ids
 
     one, other = find_run(first), find_run(second)
     found = run_diff(one, other)
     if json:
         print_json({"runs": [one.id, other.id], "differences": [entry.as_json() for entry in found]})
         return
+    if not found:
+        typer.echo("They do not differ.")
+        return
+    short = short_ids({one.id, other.id, *(info.id for info in list_runs())})
+    heads = (f"{short[info.id]} {info.labels.name or info.labels.row}".rstrip() for info in (one, other))
     rows = [(entry.key, dumps(entry.first), dumps(entry.second), entry.level) for entry in found]
-    typer.echo(columns(("key", one.id, other.id, "class"), rows) if rows else "They do not differ.")
+    typer.echo(columns(("key", *heads, "class"), rows))

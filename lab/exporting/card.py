@@ -14,8 +14,7 @@ from lab.compare.entry import Entry
 from lab.compare.table import build_table
 from lab.compare.trees import at
 from lab.compare.views.markdown import as_markdown
-from lab.modeling.bundled import BUNDLED
-from lab.modeling.source import PREFIX
+from lab.exporting.cardbase import base_of, bundled_base, loading, origin, precisions, quantization_of, trained_over
 from lab.runs.store import RunInfo
 from lab.text import byte_size, duration
 
@@ -39,13 +38,6 @@ ADAPTED = ("lora", "qlora")
 LIBRARIES = {"adapter": "peft", "merged": "transformers", "gguf": "gguf"}
 
 LOADING = {
-    "adapter": """from peft import PeftModel
-from transformers import AutoModelForCausalLM, AutoTokenizer
-
-base = "{base}"
-model = PeftModel.from_pretrained(AutoModelForCausalLM.from_pretrained(base), "{repo}")
-tokenizer = AutoTokenizer.from_pretrained(base)
-""",
     "merged": """from transformers import AutoModelForCausalLM, AutoTokenizer
 
 model = AutoModelForCausalLM.from_pretrained("{repo}")
@@ -76,20 +68,11 @@ def model_card(info: RunInfo, what: str, repo: str = "USER/NAME", export: dict[s
         "## Training\n\n" + _table(_settings(own)),
         _results(entries),
         _checked(export),
-        "## How to load\n\n```python\n" + LOADING[what].format(base=base, repo=repo) + "```",
+        "## How to load\n\n```python\n" + _loading(own, what, repo) + "```",
         "## Licences\n\n" + _licences(own, base),
         f"Made with LoRA Lab from the run `{info.id}`.",
     ]
     return "\n\n".join(part.rstrip() for part in parts if part) + "\n"
-
-
-def base_of(entry: Entry) -> str:
-    """Return the base model's name on the hub, where it has one; of a folder on this host only the last part."""
-    name = str(at(entry.tree, "model.name") or "")
-    if name.startswith(PREFIX) and name.removeprefix(PREFIX) in BUNDLED:
-        return BUNDLED[name.removeprefix(PREFIX)].hub_id
-    recorded = entry.environment.get("model") or {}
-    return name if recorded.get("kind") == "hub" else str(recorded.get("label") or name.rstrip("/").rpartition("/")[2])
 
 
 def _metadata(own: Entry, what: str, base: str) -> str:
@@ -100,8 +83,8 @@ def _metadata(own: Entry, what: str, base: str) -> str:
     lines = ["---", f"base_model: {json.dumps(base)}", "tags:", "- lora-lab", f"- {own.method or 'lora'}"]
     lines.append(f"library_name: {LIBRARIES[what]}")
     lines.append("pipeline_tag: text-generation")
-    if (licence := _bundled_licence(own)) is not None:
-        lines.append(f"license: {licence.lower()}")
+    if (bundled := bundled_base(own)) is not None:
+        lines.append(f"license: {bundled.license.lower()}")
     if sets:
         lines += ["datasets:", *(f"- {json.dumps(name)}" for name in sets)]
     return "\n".join([*lines, "---"])
@@ -110,9 +93,10 @@ def _metadata(own: Entry, what: str, base: str) -> str:
 def _opening(own: Entry, what: str, base: str, export: dict[str, Any] | None) -> str:
     nouns = {"adapter": "An adapter for", "merged": "A merged model from", "gguf": "GGUF files from"}
     text = f"{nouns[what]} `{base}`, trained by {own.method}."
-    commit = at(own.environment, "model.commit")
-    if commit:
-        text += f" The base was at `{str(commit)[:12]}`."
+    if whence := origin(own):
+        text += f" {whence}"
+    if export is None and quantization_of(own) != "none" and (over := trained_over(own)):
+        text += f" In training the base was in {over}."
     if export and export.get("quantization", "none") != "none":
         kind = "the dequantised" if export.get("base") == "dequantised" else "the full-precision"
         text += f" Training ran over a base in {export['quantization']}; what it learnt was added to {kind} base."
@@ -143,6 +127,7 @@ def _settings(own: Entry) -> Iterator[tuple[str, str]]:
             continue
         if value not in (None, ""):
             yield label, ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+    yield from precisions(own)
     yield from _costs(own.cost)
 
 
@@ -178,16 +163,16 @@ def _checked(export: dict[str, Any] | None) -> str:
     return "## Checks of the export\n\n" + "\n".join(lines) if lines else ""
 
 
+def _loading(own: Entry, what: str, repo: str) -> str:
+    return loading(own, repo) if what == "adapter" else LOADING[what].format(repo=repo)
+
+
 def _licences(own: Entry, base: str) -> str:
-    licence = _bundled_licence(own)
-    known = f"`{base}` is under {licence}." if licence else f"The terms of `{base}` hold for what was trained from it."
+    bundled = bundled_base(own)
+    known = f"The terms of `{base}` hold for what was trained from it."
+    if bundled is not None:
+        known = f"`{base}` is under {bundled.license}."
     return f"{known} The terms of the data sets named above hold for what was learnt from them."
-
-
-def _bundled_licence(own: Entry) -> str | None:
-    name = str(at(own.tree, "model.name") or "")
-    model = BUNDLED.get(name.removeprefix(PREFIX)) if name.startswith(PREFIX) else None
-    return model.license if model else None
 
 
 def _table(rows: Iterator[tuple[str, str]]) -> str:

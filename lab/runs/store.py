@@ -5,7 +5,9 @@ from __future__ import annotations
 import re
 import secrets
 import shutil
+import stat
 import time
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -55,6 +57,7 @@ class RunInfo:
             "summary": self.summary,
             "name": self.labels.name,
             "tags": list(self.labels.tags),
+            "notes": self.labels.notes,
             "study": self.labels.study,
             "row": self.labels.row,
             "archived": self.labels.archived,
@@ -129,6 +132,31 @@ def _as_study(label: str) -> str:
     from lab.profile.study import study_argument  # pydantic takes longer than a list of runs
 
     return study_argument(label)
+
+
+def short_ids(ids: Iterable[str]) -> dict[str, str]:
+    """Return for each of all ids the shortest end of it that `find_run` takes: mostly its last four characters."""
+    ids = list(ids)
+    every = "\n".join(ids)
+    return {one: next((end for end in _ends(one) if every.count(end) == 1), one) for one in ids}
+
+
+def _ends(run_id: str) -> list[str]:
+    """Return the ends of an id that begin at a hyphen, the shortest first."""
+    parts = run_id.split("-")
+    return ["-".join(parts[at:]) for at in range(len(parts) - 1, 0, -1)]
+
+
+def folder_bytes(folder: Path) -> int:
+    """Return the bytes of all files in a folder, 0 where it is missing; what a link points at is not in it."""
+    total = 0
+    for path in folder.rglob("*"):
+        try:
+            about = path.lstat()
+        except OSError:  # a worker has deleted or renamed it meanwhile
+            continue
+        total += about.st_size if stat.S_ISREG(about.st_mode) else 0
+    return total
 
 
 def delete_run(info: RunInfo) -> None:

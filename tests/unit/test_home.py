@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 import lab
-from lab.errors import OutOfSpaceError
+from lab.errors import OutOfSpaceError, UsageError
 from lab.home import cache_root, lab_home, make_private, packed_profiles, profile_roots, runs_root
 
 
@@ -54,6 +54,8 @@ def test_a_file_in_the_way_is_refused(here: Path, blocked: str) -> None:
     path.write_text("a file")
     with pytest.raises(OutOfSpaceError, match="LAB_HOME"):
         runs_root(create=True)
+    with pytest.raises(UsageError, match=r"is a file\. Set LAB_HOME"):
+        runs_root()
     assert path.read_text() == "a file"
 
 

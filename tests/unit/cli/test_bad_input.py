@@ -169,8 +169,8 @@ def test_a_home_that_is_a_file_is_refused(lab: Lab, home: Path, spawned: list[st
     lab("train", "demo-lora", "--detach").refused(1, "cannot be written", "LAB_HOME")
     assert home.read_text() == "in the way"
     assert spawned == []
-    assert lab("runs", "list", "--json").json == {"runs": []}
-    lab("runs", "show", "latest").refused(3, "There are no runs")
+    lab("runs", "list", "--json").refused(2, "is a file", "LAB_HOME")
+    lab("runs", "show", "latest").refused(2, "is a file", "LAB_HOME")
 
 
 def test_a_worker_that_cannot_start_leaves_no_folder(

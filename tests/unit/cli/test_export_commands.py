@@ -126,6 +126,22 @@ def test_the_card_tells_data_settings_results_and_how_to_load(lab: Lab, home: Pa
     assert (tmp_path / "card.md").read_text() == said.out
 
 
+def test_the_card_of_a_quantised_base_says_so(lab: Lab, home: Path) -> None:
+    model = {"name": "bundled:smollm2-135m-instruct"}
+    about = {**model, "kind": "bundled", "commit": "bcc81830d10ce7d9", "quantization": "int8"}
+    run = trained(home, "qlora", profile={"model": model}, environment={"model": about}, spec={"quantization": "int8"})
+    said = lab("export", "card", run.id)
+    for words in (
+        "In training the base was in int8 (LLM.int8).",
+        "SHA-256 `bcc81830d10c`",
+        "| weights of the base | bundled, Q4_1, dequantised |",
+        "| base in training | int8 (LLM.int8) |",
+        "| base in evaluation | int8 (LLM.int8) |",
+        "quantization = BitsAndBytesConfig(load_in_8bit=True)",
+    ):
+        assert words in said.out, words
+
+
 @pytest.mark.parametrize(
     ("name", "words"),
     [

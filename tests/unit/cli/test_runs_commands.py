@@ -30,7 +30,7 @@ def test_ids_that_fit_none_or_several(lab: Lab, home: Path, four: dict[str, RunP
 
 def test_an_empty_home_has_no_runs_and_is_not_made(lab: Lab, home: Path) -> None:
     lab("runs", "show", "latest").refused(3, "There are no runs in", "lab demo --quick")
-    assert lab("runs", "list").err == "There are no runs. Start one: `lab demo --quick`.\n"
+    assert lab("runs", "list").err == f"There are no runs in {home / 'runs'}. Start one: `lab demo --quick`.\n"
     assert lab("runs", "list", "--json").json == {"runs": []}
     assert not home.exists()
 
@@ -52,8 +52,60 @@ def test_list_has_the_shape_of_the_design(lab: Lab, four: dict[str, RunPaths]) -
         assert run["method"] == "lora"
         assert {"created", "updated", "step", "total_steps", "summary", "name", "tags", "study", "row"} <= run.keys()
     text = lab("runs", "list").out
-    assert text.splitlines()[0].split() == ["id", "state", "step", "loss", "method", "study", "name"]
+    assert text.splitlines()[0].split() == ["id", "state", "step", "loss", "method", "study", "row", "name"]
     assert len(text.splitlines()) == 5
+
+
+@pytest.mark.parametrize(
+    ("terminal", "whole", "left_out"),
+    [
+        (160, True, []),
+        (120, True, ["study"]),
+        (119, False, []),
+        (80, False, []),
+        (60, False, ["study"]),
+        (40, False, ["study", "method", "step", "loss"]),
+    ],
+)
+def test_on_a_narrow_terminal_the_list_keeps_states_and_rows(
+    lab: Lab, home: Path, monkeypatch: pytest.MonkeyPatch, terminal: int, whole: bool, left_out: list[str]
+) -> None:
+    monkeypatch.setenv("COLUMNS", str(terminal))
+    labels = Labels(study="ladder-of-ranks", row="qlora, rank 16, seed 42")
+    run = make_run(home, "ladder-of-ranks-qlora-rank-16-seed-42", summary={"last_loss": 1.25}, labels=labels)
+    *table, last = lab("runs", "list").out.splitlines()
+    told = f"No room for {', '.join(left_out)}: use a wider terminal, or --json."
+    header, line = table if left_out else (*table, last)
+    assert (last == told) is bool(left_out)
+    assert not {*header.split()} & {*left_out}
+    assert line.split()[:2] == [run.id if whole else run.id[-4:], "completed"]
+    assert labels.row[:12] in line
+    assert all(len(one) <= terminal for one in table)
+    assert lab("runs", "show", line.split()[0], "--json").json["id"] == run.id
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [((), "Of 4 runs in {} all are archived: add --archived.\n"), (("-q", "rank>16"), "Of 4 runs in {} none fits.\n")],
+)
+def test_an_empty_list_says_of_which_folder(
+    lab: Lab, home: Path, four: dict[str, RunPaths], words: tuple[str, ...], told: str
+) -> None:
+    for state in four:
+        lab("runs", "label", state, "--archive")
+    said = lab("runs", "list", *words)
+    assert (said.code, said.out, said.err) == (0, "", told.format(home / "runs"))
+
+
+@pytest.mark.parametrize("below", ["", "deeper"])
+@pytest.mark.parametrize("verb", [("list",), ("list", "--json"), ("show", "latest"), ("prune", "--yes")])
+def test_a_home_that_is_a_file_is_refused(
+    lab: Lab, home: Path, monkeypatch: pytest.MonkeyPatch, verb: tuple[str, ...], below: str
+) -> None:
+    home.write_text("a file")
+    monkeypatch.setenv("LAB_HOME", str(home / below))
+    lab("runs", *verb).refused(2, f"{home} is a file", "Set LAB_HOME")
+    assert home.read_text() == "a file"
 
 
 @pytest.mark.parametrize(
@@ -97,15 +149,33 @@ def test_archived_runs_are_hidden(lab: Lab, four: dict[str, RunPaths]) -> None:
 
 def test_show_tells_facts(lab: Lab, home: Path) -> None:
     summary = {"metrics": {"bleu": "nan", "rougeL": 0.5}, "cost": {"train_seconds": 61.0, "energy_wh": None}}
-    run = make_run(home, "lora", summary=summary)
+    summary |= {"last_loss": 1.25, "best_eval_loss": "nan"}
+    labels = Labels(name="mine", tags=("a", "b"), notes="first\nsecond", study="ladder", row="rank 4")
+    run = make_run(home, "lora", summary=summary, labels=labels)
+    (run.checkpoints / "checkpoint-4").mkdir(parents=True)
+    (run.checkpoints / "checkpoint-4" / "optimizer.pt").write_bytes(b"x" * 2_000_000)
+    (run.checkpoints / "link").symlink_to(run.checkpoints / "checkpoint-4" / "optimizer.pt")
     lines = lab("runs", "show", "latest").out.splitlines()
     assert lines[0] == run.id
     facts = {line.split(maxsplit=1)[0]: line.split(maxsplit=1)[1] for line in lines[1:]}
     assert facts["state"] == "completed"
     assert facts["metrics"] == "bleu nan  rougeL 0.500"
     assert facts["training"] == "01:01  peak -  energy - Wh"
+    assert facts["loss"] == "last 1.250  best validation nan"
+    assert (facts["name"], facts["tags"], facts["notes"]) == ("mine", "a, b", "first second")
+    assert facts["study"] == "ladder / rank 4"
+    assert facts["size"].endswith("MB  of it checkpoints 2.00 MB")
     shown = lab("runs", "show", "latest", "--json").json
     assert shown["summary"]["metrics"] == {"bleu": "nan", "rougeL": 0.5}
+    assert (shown["notes"], shown["checkpoint_bytes"]) == ("first\nsecond", 2_000_000)
+    assert shown["bytes"] > 2_000_000
+
+
+def test_show_leaves_out_labels_that_nobody_gave(lab: Lab, home: Path) -> None:
+    make_run(home, "lora")
+    out = lab("runs", "show", "latest").out
+    assert "last -  best validation -" in out
+    assert not {line.split()[0] for line in out.splitlines()[1:]} & {"name", "study", "tags", "notes", "archived"}
 
 
 def test_logs_are_the_end_of_the_log(lab: Lab, four: dict[str, RunPaths]) -> None:
@@ -145,6 +215,16 @@ def test_diff_names_each_difference_with_its_class(lab: Lab, home: Path) -> None
     assert "method.rank" in lab("runs", "diff", one.id, other.id).out
     assert lab("runs", "diff", one.id, one.id).out == "They do not differ.\n"
     lab("runs", "diff", one.id, "nobody").refused(3, "'nobody'")
+
+
+def test_diff_heads_its_columns_with_what_tells_the_runs_apart(
+    lab: Lab, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    one = make_run(home, "a-long-name-that-two-share-1", labels=Labels(name="mine"))
+    other = make_run(home, "a-long-name-that-two-share-2", profile={"model": {"name": "someone/" + "x" * 80}})
+    header = lab("runs", "diff", one.id, other.id).out.splitlines()[0]
+    assert header.split() == ["key", one.id[-4:], "mine", other.id[-4:], "class"]
 
 
 # --- labels

@@ -47,6 +47,28 @@ def test_nothing_is_deleted_unasked(lab: Lab, home: Path, four: dict[str, RunPat
     assert content(home) == before
 
 
+@pytest.mark.parametrize(
+    ("count", "words", "asked", "named"),
+    [
+        (1, ("rm", "run-0-"), " (completed, 2.00 MB)?", True),
+        (5, ("prune", "--checkpoints"), "Delete the checkpoints of 5 runs, 10.00 MB: ", True),
+        (6, ("prune", "--checkpoints"), "Delete the checkpoints of 6 runs, 12.00 MB?", False),
+        (6, ("prune", "--checkpoints", "--json"), "Delete the checkpoints of 6 runs, 12.00 MB: ", True),
+        (6, ("prune", "-q", "completed"), "Delete 6 runs (6 completed), 12.0", False),
+    ],
+)
+def test_the_question_tells_how_much_goes(
+    lab: Lab, home: Path, count: int, words: tuple[str, ...], asked: str, named: bool
+) -> None:
+    runs = [make_run(home, f"run-{number}", metrics=None) for number in range(count)]
+    for run in runs:
+        run.checkpoints.mkdir()
+        (run.checkpoints / "optimizer.pt").write_bytes(b"x" * 2_000_000)
+    said = lab("runs", *words)
+    said.refused(2, asked, "no terminal")
+    assert [run.id in said.err for run in runs] == [named] * count
+
+
 @pytest.mark.parametrize("answer", [False, True])
 def test_a_run_resumed_while_the_question_stands_is_kept(
     lab: Lab, home: Path, four: dict[str, RunPaths], monkeypatch: pytest.MonkeyPatch, answer: bool
@@ -67,7 +89,9 @@ def test_a_run_resumed_while_the_question_stands_is_kept(
 
 
 def test_rm_deletes_one(lab: Lab, home: Path, four: dict[str, RunPaths]) -> None:
-    assert lab("runs", "rm", "completed", "--yes", "--json").json == {"deleted": [four["completed"].id]}
+    size = sum(path.stat().st_size for path in four["completed"].folder.iterdir() if path.is_file())
+    said = lab("runs", "rm", "completed", "--yes", "--json")
+    assert said.json == {"deleted": [four["completed"].id], "freed_bytes": size}
     assert left(home) == {"stopped", "failed", "lost"}
 
 

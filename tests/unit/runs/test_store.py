@@ -15,7 +15,7 @@ from lab.errors import LabError, NotFoundError, OutOfSpaceError, RunStateError, 
 from lab.runs import lock
 from lab.runs.labels import Labels, write_labels
 from lab.runs.paths import RunPaths
-from lab.runs.store import delete_run, find_run, list_runs, new_run, read_run
+from lab.runs.store import delete_run, find_run, list_runs, new_run, read_run, short_ids
 
 Make = Callable[..., RunPaths]
 
@@ -153,6 +153,21 @@ def test_a_run_as_lists_show_it(make: Make) -> None:
     )
     shown = info.as_json()
     assert (shown["id"], shown["state"], shown["profile"], shown["step"]) == (run.id, "completed", "p", None)
+
+
+@pytest.mark.parametrize(
+    ("ids", "short"),
+    [
+        (["20270115-0800-a-7f3a", "20270115-0800-b-c36f"], ["7f3a", "c36f"]),
+        (["20270115-0800-a-7f3a", "20270115-0800-b-7f3a"], ["a-7f3a", "b-7f3a"]),
+        (["20270115-0800-a-7f3a", "20270115-0800-7f3a-c36f"], ["a-7f3a", "c36f"]),
+        (["x-a-7f3a", "a-7f3a"], ["x-a-7f3a", "a-7f3a"]),
+        (["moved"], ["moved"]),
+        ([], []),
+    ],
+)
+def test_short_ids_name_one_run_each(ids: list[str], short: list[str]) -> None:
+    assert list(short_ids(ids).values()) == short
 
 
 @pytest.mark.parametrize("state", ["queued", "starting", "training", "evaluating"])
