@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from lab.console.widgets.parts import Part
 from lab.console.widgets.table import Column, Row
 from lab.console.widgets.wrap import wrap
-from lab.text import pad
+from lab.text import display_width, pad
 
 if TYPE_CHECKING:
     from lab.console.profilelist import ProfileRow, Value
@@ -44,11 +44,7 @@ def value_lines(row: ProfileRow, width: int, *, every: bool) -> list[list[Part]]
     if row.problem:
         return [*lines, *wrap([(row.problem, "$error")], width)]
     if row.kind == "study":
-        header: list[Part] = [("row", "$quiet"), (" " * (KEY_WIDTH - 3), ""), ("method     profile", "$quiet")]
-        rows: list[list[Part]] = [
-            [(f"{v.key:<{KEY_WIDTH}}", "bold"), (f"{v.value:<11}", ""), (v.origin, "$quiet")] for v in row.values
-        ]
-        return [*lines, header, *rows]
+        return [*lines, *_study_lines(row.values)]
     told = [value for value in row.values if value.key != "description"]
     shown = [value for value in told if every or value.chosen]
     for table, members in groupby(shown, key=lambda value: value.key.partition(".")[0]):
@@ -56,6 +52,16 @@ def value_lines(row: ProfileRow, width: int, *, every: bool) -> list[list[Part]]
         lines += [_value(table, value, width) for value in members]
     hidden = len(told) - len(shown)
     return lines + ([[(f"{hidden} more are defaults: a shows them", "$quiet")]] if hidden else [])
+
+
+def _study_lines(rows: Sequence[Value]) -> list[list[Part]]:
+    """Return name, method and profile of each row; the names' column is as wide as the longest of them."""
+    names = max([KEY_WIDTH - 1, *(display_width(row.key) for row in rows)]) + 1
+    header: list[Part] = [(f"{'row':<{names}}method     profile", "$quiet")]
+    return [
+        header,
+        *([(pad(v.key, names), "bold"), (pad(v.value, 10) + " ", ""), (v.origin, "$quiet")] for v in rows),
+    ]
 
 
 def _value(table: str, value: Value, width: int) -> list[Part]:

@@ -16,8 +16,14 @@ if TYPE_CHECKING:
 
 
 def question_lines(question: Question, width: int, looks: Looks, *, reference: bool) -> list[list[Part]]:
-    """Return the prompt over both answers; nothing tells whose they are."""
-    lines = [*prompt_lines(question.prompt, width, whole=False), []]
+    """Return the prompt over both answers; nothing tells whose they are.
+
+    A long prompt is cut, so that the answers stay in sight, and told whole below them.
+    """
+    prompt = prompt_lines(question.prompt, width, whole=False, where="below the answers")
+    whole = prompt_lines(question.prompt, width, whole=True)
+    rest = [[], *whole] if len(whole) > len(prompt) else []
+    lines = [*prompt, []]
     if reference:
         lines += below([([("reference", "$accent")], [("\n".join(question.references) or "-", "")])], width)
     texts: Texts = [
@@ -25,7 +31,8 @@ def question_lines(question: Question, width: int, looks: Looks, *, reference: b
         for name, text in (("1", question.left), ("2", question.right))
     ]
     room = (width - GAP) // 2
-    return lines + (beside(texts, room, looks) if room >= NARROWEST else below(texts, width))
+    answers = beside(texts, room, looks) if room >= NARROWEST else below(texts, width)
+    return [*lines, *answers, *rest]
 
 
 def heading(session: Session, *, done: bool) -> tuple[list[Part], list[Part]]:

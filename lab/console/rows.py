@@ -8,8 +8,8 @@ from typing import Any
 
 from lab.jsonio import as_float
 from lab.launching.stop import usable_weights
-from lab.runs.paths import RunPaths
-from lab.runs.state import LIVE
+from lab.runs.paths import RunPaths, complete_checkpoints
+from lab.runs.state import LIVE, RESUMABLE
 from lab.runs.store import RunInfo
 from lab.text import sanitize
 
@@ -23,6 +23,7 @@ class RunRow:
         title: its given name, or the row of its study, or its id without the date.
         loss: the last loss; `best` the best validation loss.
         usable: which weights of an ended run can be loaded.
+        checkpoint: the step that a resumed run goes on from; 0 is the start.
         spark: losses spread over the whole run, for a curve of one line.
     """
 
@@ -52,6 +53,7 @@ class RunRow:
     metrics: tuple[tuple[str, float], ...] = ()
     energy_wh: float | None = None
     usable: str = ""
+    checkpoint: int = 0
     reason: str = ""
     remedy: str = ""
     spark: tuple[float, ...] = ()
@@ -111,6 +113,7 @@ def row_of(info: RunInfo, spark: tuple[float, ...] = ()) -> RunRow:
         reason=_text(end, "reason"),
         remedy=_text(end, "remedy"),
         usable=_usable(info),
+        checkpoint=newest_checkpoint(info.run) if info.state in RESUMABLE else 0,
         spark=spark,
     )
 
@@ -121,6 +124,12 @@ def _usable(info: RunInfo) -> str:
         return ""
     weights = usable_weights(info.run)
     return sanitize(str(weights.relative_to(info.run.folder)), newlines=False) if weights is not None else ""
+
+
+def newest_checkpoint(run: RunPaths) -> int:
+    """Return the step of the newest complete checkpoint; 0 where there is none."""
+    found = complete_checkpoints(run)
+    return int(found[-1].name.rpartition("-")[2]) if found else 0
 
 
 def _count(value: Any) -> int | None:

@@ -8,9 +8,9 @@ from lab.console.looks import Looks
 from lab.console.ordering import Order
 from lab.console.rows import RunRow
 from lab.console.widgets.bars import sparkline
-from lab.console.widgets.parts import Part
+from lab.console.widgets.parts import Part, width_of
 from lab.console.widgets.table import Column, Row
-from lab.text import number, plural
+from lab.text import display_width, number, plural
 
 CURVE, BAR = 10, 12
 COLUMNS = (
@@ -72,28 +72,36 @@ def started(t: float) -> str:
     return time.strftime("%b %d %H:%M", time.localtime(t)) if t else "-"
 
 
-def told(row: RunRow, looks: Looks) -> list[list[Part]]:
-    """Return four lines about a run: its id; what it is; what it does or how it ended; what can be done now."""
+def told(row: RunRow, looks: Looks, width: int) -> list[list[Part]]:
+    """Return four lines about a run: its id; what it is; what it does or how it ended; what can be done now.
+
+    A remedy that has no room behind its reason begins the last line: it is what somebody came to read.
+    """
     what = [row.profile, row.method, row.model, row.device, f"study {row.study}" if row.study else ""]
     figures = [f"{name} {value:.3f}" for name, value in row.metrics[:4]]
-    ending = " ".join(part for part in (row.reason, row.remedy) if part)
     sign, word = looks.state(row.state)
     attempt = f"  attempt {row.attempt}" if row.attempt > 1 else ""
     tags = "".join(f"  #{tag}" for tag in row.tags)
+    state: list[Part] = [sign, (" ", ""), word, (attempt, "$quiet")]
+    ending = " ".join(part for part in (row.reason, row.remedy) if part)
+    fits = width_of(state) + 2 + display_width(ending) <= width
+    below = "" if fits else row.remedy
+    ended = ending if fits else row.reason or row.remedy
     return [
         [(row.title, "bold"), ("  ", ""), (row.id if row.id != row.title else "", "$quiet"), (tags, "$accent")],
         [(" · ".join(part for part in what if part), ""), ("  " + "  ".join(figures), "$accent")],
-        [sign, (" ", ""), word, (attempt, "$quiet"), ("  " + (ending if row.reason else row.detail), "$quiet")],
-        [(_next(row), "$quiet")],
+        [*state, ("  " + (ended if row.reason else row.detail), "$quiet")],
+        [(f"{below} " if below else "", ""), (_next(row), "$quiet")],
     ]
 
 
 def _next(row: RunRow) -> str:
     kept = f"{row.usable} is usable." if row.usable else "No weights were saved."
+    resume = f"r goes on from step {row.checkpoint:,}." if row.checkpoint else "r starts over from step 0."
     if row.live:
         return "It runs by itself: the console may be closed. x stops it."
     if row.state == "lost":
-        return f"Its worker is gone without an end. {kept} r resumes it."
+        return f"Its worker is gone. {resume} {kept}"
     if row.state in ("stopped", "failed"):
-        return f"It stands at {plural(row.step, 'step')}. {kept} r resumes it."
+        return f"It stands at {plural(row.step, 'step')}. {resume} {kept}"
     return row.notes.replace("\n", " ")

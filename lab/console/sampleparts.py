@@ -43,14 +43,14 @@ def sample_lines(answers: Answers, sample: Sample, width: int, looks: Looks, vie
     return lines + (beside(texts, room, looks) if room >= NARROWEST and not view.stacked else below(texts, width))
 
 
-def prompt_lines(prompt: str, width: int, *, whole: bool) -> list[list[Part]]:
+def prompt_lines(prompt: str, width: int, *, whole: bool, where: str = "f shows them") -> list[list[Part]]:
     """Return the prompt under its title: the last lines, where the question is, unless it is wanted whole.
 
-    What comes before is the same for all rows of most test sets: the system message.
+    What comes before is the same for all rows of most test sets: the system message. `where` tells how it is reached.
     """
     lines = wrap([(prompt.strip(), "")], width)
     hidden = 0 if whole else max(len(lines) - PROMPT_LINES, 0)
-    note = f"  {plural(hidden, 'line')} above: f shows them" if hidden > 0 else ""
+    note = f"  {plural(hidden, 'line')} above: {where}" if hidden > 0 else ""
     return [[("prompt", "$accent"), (note, "$quiet")], *lines[hidden:]]
 
 

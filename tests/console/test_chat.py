@@ -193,7 +193,7 @@ async def test_system_prompt_and_sampling_reach_the_model(app: LabApp) -> None:
         assert "less than or equal to 5" in screen_text(pilot)
         await press(pilot, "backspace")
         await type_text(pilot, "0.7")
-        await press(pilot, "enter")
+        await press(pilot, *["enter"] * 5)  # through the lines below
         await ask(pilot, page, "Hello", until="base heard 2 messages at 0.7")
         assert "Be brief" in screen_text(pilot)
         await idle(pilot, page)
@@ -211,7 +211,7 @@ async def test_a_preset_is_picked_filled_in_and_asked(app: LabApp) -> None:
         await type_text(pilot, "fjords")
         await press(pilot, "down", "down", "end", "x")
         assert "none of its choices" in screen_text(pilot)
-        await press(pilot, "backspace", "enter")
+        await press(pilot, "backspace", "enter", "enter")
         await wait_for(pilot, lambda: len(list_conversations(newest(app))) == 1)
         await idle(pilot, page)
         kept = Conversation(newest(app), list_conversations(newest(app))[0]).turns

@@ -39,6 +39,12 @@ def test_help_names_every_key_of_its_page(page: str) -> None:
         assert key.id in PAGES or key.shown.split()[0] in text
 
 
+@pytest.mark.parametrize("page", PAGES)
+def test_help_cuts_no_key(page: str) -> None:
+    text = "".join(part for part, _ in help_parts(page))
+    assert all(f"{key.shown} " in text for key in keys_of(page) if key.id not in PAGES)
+
+
 def test_every_action_of_the_table_exists() -> None:
     for key in KEYS:
         name = "action_" + key.action.removeprefix("app.").partition("(")[0]

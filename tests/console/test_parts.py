@@ -92,6 +92,15 @@ def test_tabs_and_keys_never_overflow_where_pages_have_room(width: int) -> None:
     assert "help" in "".join(text for text, _, _ in keys)
 
 
+@pytest.mark.parametrize("width", [40, 60, 78, 118])
+def test_a_notice_is_shown_at_every_width(width: int) -> None:
+    links = tab_links("live", ("LoRA Lab", "bold"), (("1 run live", ""),), width, ("read-only", ""))
+    text = "".join(text for text, _, _ in links)
+    assert "read-only" in text
+    assert "3 Live" in text
+    assert length(links) == width
+
+
 def test_a_click_finds_its_action() -> None:
     links = [("ab", "", "one"), ("  ", "", ""), ("cd", "", "two")]
     assert [action_at(links, x) for x in range(7)] == ["one", "one", "", "", "two", "two", ""]

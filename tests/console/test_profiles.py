@@ -11,6 +11,8 @@ import pytest
 
 from lab.console import acts, planning
 from lab.console.app import LabApp
+from lab.console.profilelist import ProfileRow, Value
+from lab.console.profileparts import value_lines
 from lab.console.screens.confirm import ConfirmPanel
 from lab.console.screens.form import FormPanel
 from lab.console.screens.plan import PlanPanel
@@ -88,9 +90,9 @@ async def test_a_copy_is_checked_as_one_types_and_saved(app: LabApp, profiles: P
         await press(pilot, "enter", "e")
         await type_text(pilot, "method.rnk=8")
         assert "Did you mean 'rank'?" in screen_text(pilot)
-        await press(pilot, "enter")
+        await press(pilot, "enter", "enter")
         assert isinstance(app.screen, FormPanel)
-        await press(pilot, *["backspace"] * 4)
+        await press(pilot, "up", "end", *["backspace"] * 4)
         await type_text(pilot, "ank=8; train.epochs=2")
         await press(pilot, "down")
         await type_text(pilot, "copy")
@@ -103,6 +105,35 @@ async def test_a_copy_is_checked_as_one_types_and_saved(app: LabApp, profiles: P
         app.ask()
         await settle(pilot)
         assert "copy" in screen_text(pilot)
+
+
+async def test_a_copy_is_started_after_a_question(app: LabApp, profiles: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    started: list[tuple[str, Any]] = []
+    monkeypatch.setattr(acts, "start_profile", lambda *args: (started.append(args), acts.Done("started"))[1])
+    async with app.run_test(size=(80, 24)) as pilot:
+        await settle(pilot)
+        await press(pilot, "1")
+        for answer in ("n", "y"):
+            assert not started
+            await press(pilot, "escape", "slash")
+            await type_text(pilot, "mine")
+            await press(pilot, "enter", "e")
+            await type_text(pilot, "method.rank=8")
+            await press(pilot, "enter")
+            assert isinstance(app.screen, FormPanel)
+            await press(pilot, "enter")
+            assert isinstance(app.screen, ConfirmPanel)
+            assert "method.rank=8" in screen_text(pilot)
+            await press(pilot, answer)
+        await wait_for(pilot, lambda: started == [("mine", ["method.rank=8"])])
+
+
+def test_long_names_of_rows_keep_their_distance() -> None:
+    names = ("3B, r=4, attention and MLP", "short")
+    study = ProfileRow("x", "study", values=tuple(Value(name, "qlora", "base/llama") for name in names))
+    lines = ["".join(text for text, _ in line) for line in value_lines(study, 80, every=False)]
+    assert lines[1].startswith("3B, r=4, attention and MLP qlora ")
+    assert len({line.index(word) for line, word in zip(lines, ("method", "qlora", "qlora"), strict=True)}) == 1
 
 
 async def test_a_plan_comes_from_a_child_process(app: LabApp, profiles: Path, monkeypatch: pytest.MonkeyPatch) -> None:

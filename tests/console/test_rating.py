@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from textual.pilot import Pilot
 
 from lab.console.app import LabApp
+from lab.console.rateparts import question_lines
 from lab.console.screens.rating import RatingPanel
 from lab.runs.paths import RunPaths
 from lab.runs.ratings import read_verdicts
@@ -79,6 +81,17 @@ async def test_it_fits_small_terminals(app: LabApp, home: Path, size: tuple[int,
     async with app.run_test(size=size) as pilot:
         await rating(pilot, app, home)
         assert app.is_running
+
+
+def test_a_long_prompt_is_whole_below_the_answers(app: LabApp) -> None:
+    prompt = "\n".join(f"line {n}" for n in range(13))
+    question = SimpleNamespace(prompt=prompt, left="left", right="right", references=())
+    lines = ["".join(text for text, _ in line) for line in question_lines(question, 78, app.looks, reference=False)]
+    assert lines[0] == "prompt  7 lines above: below the answers"
+    assert lines.index("line 0") > next(n for n, line in enumerate(lines) if line.startswith("left"))
+    question.prompt = "one line"
+    short = question_lines(question, 78, app.looks, reference=False)
+    assert sum(("prompt", "$accent") in line for line in short) == 1
 
 
 async def test_two_runs_are_needed(app: LabApp, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -154,15 +154,75 @@ async def test_only_what_has_stopped_is_resumed(app: LabApp, home: Path, monkeyp
         assert resumed[0].name.endswith("5e5e")
 
 
+@pytest.mark.parametrize("step", [0, 50])
+async def test_resuming_says_from_which_step(app: LabApp, home: Path, step: int) -> None:
+    lost = next((home / "runs").glob("*5e5e"))
+    if step:
+        checkpoint = RunPaths(lost).checkpoints / f"checkpoint-{step}"
+        checkpoint.mkdir(parents=True)
+        (checkpoint / "weights").write_text("w")
+        (checkpoint / "complete.json").write_text('{"files": {"weights": 1}}')
+    async with app.run_test(size=(80, 24)) as pilot:
+        await settle(pilot)
+        await press(pilot, "down")
+        assert ("r goes on from step 50." if step else "r starts over from step 0.") in screen_text(pilot)
+        await press(pilot, "r")
+        assert ("A new worker goes on from step 50." if step else "starts over from step 0") in screen_text(pilot)
+
+
+async def test_a_shorter_list_and_a_taller_screen_leave_no_room_empty(app: LabApp) -> None:
+    async with app.run_test(size=(80, 15)) as pilot:
+        await settle(pilot)
+        await press(pilot, "G")
+        assert "baseline" in screen_text(pilot)
+        await pilot.resize_terminal(80, 24)
+        await settle(pilot)
+        assert "smollm2-135m-qlora-91bc" in screen_text(pilot)
+        await pilot.resize_terminal(80, 15)
+        await settle(pilot)
+        await press(pilot, "slash")
+        await type_text(pilot, "method=qlora")
+        assert all(name in screen_text(pilot) for name in ("91bc", "a1b2", "QLoRA"))
+
+
+async def test_a_long_reason_leaves_its_remedy_to_the_last_line(app: LabApp, home: Path) -> None:
+    state = RunPaths(home / "runs" / FAILED).state
+    record = json.loads(state.read_text())
+    record["end"] |= {"reason": "The loss is NaN at step 57. " * 3, "remedy": "Lower train.learning_rate."}
+    state.write_text(json.dumps(record))
+    async with app.run_test(size=(200, 30)) as pilot:
+        await settle(pilot)
+        await press(pilot, "down", "down", "down")
+        at = next(index for index, line in enumerate(table_text(pilot)) if "Lower train." in line)
+        assert "The loss is NaN" in table_text(pilot)[at]
+        await pilot.resize_terminal(80, 24)
+        await settle(pilot)
+        line = next(line for line in table_text(pilot) if "Lower train." in line)
+        assert line.strip().startswith("Lower train.learning_rate. It stands at 57 steps.")
+
+
+async def test_long_lines_of_a_log_are_folded(app: LabApp, home: Path) -> None:
+    log = RunPaths(home / "runs" / LIVE.run_id).log
+    log.write_text("first\n" + "word " * 40 + "the end\n")
+    async with app.run_test(size=(80, 24)) as pilot:
+        await settle(pilot)
+        await press(pilot, "l")
+        assert "the end" in screen_text(pilot)
+        await pilot.resize_terminal(60, 24)
+        await settle(pilot)
+        assert "the end" in screen_text(pilot)
+        assert "first" in screen_text(pilot)
+
+
 async def test_labels(app: LabApp, home: Path) -> None:
     async with app.run_test(size=(80, 24)) as pilot:
         await settle(pilot)
         await press(pilot, "n")
         assert isinstance(app.screen, FormPanel)
         await type_text(pilot, "best")
-        await press(pilot, "down")
-        await type_text(pilot, "x, y")
         await press(pilot, "enter")
+        await type_text(pilot, "x, y")
+        await press(pilot, "enter", "enter")
         run = RunPaths(home / "runs" / LIVE.run_id)
         await wait_for(pilot, lambda: read_labels(run).name == "best")
         assert read_labels(run).tags == ("x", "y")

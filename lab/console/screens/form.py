@@ -31,7 +31,7 @@ class FieldLine:
 
 
 class FormPanel(Panel[Values]):
-    """Gives the values on enter, once `check` finds nothing wrong with them."""
+    """Gives the values on enter in the last line, once `check` finds nothing wrong with them."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("down", "app.focus_next", show=False),
@@ -51,7 +51,8 @@ class FormPanel(Panel[Values]):
                 line.cursor_blink = False
                 yield line
             yield Static("", id="complaint", markup=False)
-            yield Static("enter takes it, esc leaves it", markup=False, classes="label")
+            step = "enter goes on and takes it in the last line" if len(self._fields) > 1 else "enter takes it"
+            yield Static(f"{step}, esc leaves it", markup=False, classes="label")
 
     def on_mount(self) -> None:
         self.query(Input).first().focus()
@@ -68,6 +69,8 @@ class FormPanel(Panel[Values]):
         return wrong
 
     @on(Input.Submitted)
-    def _take(self) -> None:
-        if not self._complain():
+    def _take(self, event: Input.Submitted) -> None:
+        if event.input is not self.query(Input).last():
+            self.focus_next(Input)
+        elif not self._complain():
             self.dismiss(self.values)

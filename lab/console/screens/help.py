@@ -15,9 +15,10 @@ from textual.widgets import Static
 from lab.console.keys import EVERYWHERE, KEYS, PAGES, Key
 from lab.console.screens.panel import Panel
 from lab.console.widgets.parts import Part
-from lab.text import pad
+from lab.text import display_width, pad
 
 KEY_WIDTH = 14
+"""The least width of the keys' column."""
 FRAME = 6
 LEAVING = "Runs go on when the console is left, closed or killed. Only a stop key, which asks first, ends one."
 
@@ -52,21 +53,22 @@ def help_parts(page: str, width: int = 78) -> list[Part]:
     """Return the text of the panel, folded to `width` columns."""
     own = [key for key in KEYS if page in key.pages]
     general = [key for key in KEYS if EVERYWHERE in key.pages and key.id not in PAGES]
+    keys = max([KEY_WIDTH, *(display_width(key.shown) + 2 for key in (*own, *general))])
     names = " ".join(f"{number} {name.title()}" for number, name in enumerate(PAGES, 1))
     return [
         (f"{page.title()}\n", "bold $primary"),
-        *_lines(own, width),
+        *_lines(own, keys, width),
         ("\nEverywhere\n", "bold $primary"),
-        *_line(f"1-{len(PAGES)}", f"Go to a page: {names}.", width),
-        *_lines(general, width),
+        *_line(f"1-{len(PAGES)}", f"Go to a page: {names}.", keys, width),
+        *_lines(general, keys, width),
         ("\n" + textwrap.fill(LEAVING, max(width, 20)), "$quiet"),
     ]
 
 
-def _lines(keys: Sequence[Key], width: int) -> list[Part]:
-    return [part for key in keys for part in _line(key.shown, key.help, width)]
+def _lines(keys: Sequence[Key], key_width: int, width: int) -> list[Part]:
+    return [part for key in keys for part in _line(key.shown, key.help, key_width, width)]
 
 
-def _line(keys: str, text: str, width: int) -> list[Part]:
-    folded = textwrap.wrap(text, max(width - KEY_WIDTH, 20))
-    return [(pad(keys, KEY_WIDTH), "bold"), (("\n" + " " * KEY_WIDTH).join(folded) + "\n", "")]
+def _line(keys: str, text: str, key_width: int, width: int) -> list[Part]:
+    folded = textwrap.wrap(text, max(width - key_width, 12))
+    return [(pad(keys, key_width), "bold"), (("\n" + " " * key_width).join(folded) + "\n", "")]

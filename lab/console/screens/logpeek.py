@@ -11,7 +11,9 @@ from textual.widget import Widget
 from lab.console.feed import Snapshot
 from lab.console.screens.panel import Panel
 from lab.console.widgets.lines import Lines
-from lab.console.widgets.parts import Line
+from lab.console.widgets.parts import Line, Part
+from lab.console.widgets.wrap import wrap
+from lab.text import display_width
 
 if TYPE_CHECKING:
     from lab.console.app import LabApp
@@ -44,7 +46,18 @@ class LogPanel(Panel[None]):
         self.show(cast("LabApp", self.app).snapshot)
 
     def show(self, snapshot: Snapshot) -> None:
-        self.query_one(Lines).put([[(line, "")] for line in snapshot.log] or [[("The log is empty so far.", "$quiet")]])
+        lines = self.query_one(Lines)
+        width = lines.size.width or self.app.size.width
+        folded = [part for line in snapshot.log for part in _folded(line, width)]
+        lines.put(folded or [[("The log is empty so far.", "$quiet")]])
+
+    def on_resize(self) -> None:
+        self.call_after_refresh(lambda: self.show(cast("LabApp", self.app).snapshot))
 
     def action_scroll(self, by: int) -> None:
         self.query_one(Lines).move(by)
+
+
+def _folded(line: str, width: int) -> list[list[Part]]:
+    """Return the line folded: errors are long, and what mends them stands at their end."""
+    return [[(line, "")]] if display_width(line) <= width else wrap([(line, "")], width)

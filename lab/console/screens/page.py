@@ -11,7 +11,7 @@ from textual.screen import Screen
 from lab.console.feed import Snapshot
 from lab.console.keys import writing_actions
 from lab.console.looks import Looks
-from lab.console.widgets.frame import BRAND, KeyLine, Tabs
+from lab.console.widgets.frame import BRAND, NO_NOTICE, KeyLine, Tabs
 from lab.console.widgets.parts import Part
 from lab.text import plural
 
@@ -52,13 +52,12 @@ class Page(Screen[None]):
 
     def show(self, snapshot: Snapshot) -> None:
         """Show what is new."""
-        brand: Part = ("frozen p", "bold $warning") if self.lab.frozen else BRAND
-        self.query_one(Tabs).put(brand, self._corner(snapshot))
-
-    def _corner(self, snapshot: Snapshot) -> tuple[Part, ...]:
-        readonly: tuple[Part, ...] = (("read-only  ", "$quiet"),) if self.lab.readonly else ()
+        frozen, readonly = self.lab.frozen, self.lab.readonly
+        brand: Part = ("frozen p", "bold $warning") if frozen and not readonly else BRAND
+        notice: Part = ("frozen p  read-only", "bold $warning") if frozen else ("read-only", "$quiet")
         living = len(snapshot.living)
-        return (*readonly, (plural(living, "run") + " live", "$quiet")) if living else readonly
+        right: tuple[Part, ...] = ((plural(living, "run") + " live", "$quiet"),) if living else ()
+        self.query_one(Tabs).put(brand, right, notice if readonly else NO_NOTICE)
 
     def on_screen_resume(self) -> None:
         self.show(self.lab.snapshot)

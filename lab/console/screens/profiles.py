@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import partial
 
 from textual import on
@@ -99,17 +100,21 @@ class ProfilesPage(ListPage):
         lines = [profile.description or profile.summary]
         if profile.kind == "study":
             lines.append(f"{plural(len(profile.values), 'run')}, one after the other; rows that are done are kept.")
-        lines.append("It goes on when the console is closed.")
-        panel = ConfirmPanel(f"Start {profile.name}?", lines, [Choice("y", "start", profile.kind)])
-        self.app.push_screen(panel, partial(self._start, profile.name))
+        self._ask(f"Start {profile.name}?", lines, profile.kind, profile.name)
 
-    def _start(self, name: str, answer: str | None) -> None:
+    def _ask(self, question: str, lines: list[str], kind: str, name: str, sets: Sequence[str] = ()) -> None:
+        """Ask before anything is started: it takes the machine for as long as it runs."""
+        lines = [*lines, "It goes on when the console is closed."]
+        panel = ConfirmPanel(question, lines, [Choice("y", "start", kind)])
+        self.app.push_screen(panel, partial(self._start, name, sets))
+
+    def _start(self, name: str, sets: Sequence[str], answer: str | None) -> None:
         from lab.console import acts
 
         if answer == "study":
             self.lab.act(partial(acts.start_study, name))
         elif answer:
-            self.lab.act(partial(acts.start_profile, name))
+            self.lab.act(partial(acts.start_profile, name, sets))
 
     def action_plan(self) -> None:
         key = self.table.key
@@ -142,4 +147,5 @@ class ProfilesPage(ListPage):
         if values["save"].strip():
             self.lab.act(partial(acts.save_copy, name, values["save"].strip(), sets))
         else:
-            self.lab.act(partial(acts.start_profile, name, sets))
+            changes = f"Once, with {', '.join(sets)}." if sets else "Once, with nothing changed."
+            self._ask(f"Start a copy of {name}?", [changes], "profile", name, sets)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import partial
 
-from lab.console.rows import RunRow
+from lab.console.rows import RunRow, newest_checkpoint
 from lab.console.screens.confirm import Choice, ConfirmPanel
 from lab.console.screens.form import FieldLine, FormPanel, Values
 from lab.console.screens.logpeek import LogPanel
@@ -59,7 +59,9 @@ class RunKeys(Page):
         if row.state not in RESUMABLE:
             self.lab.say(f"{row.title} is {row.state}: only stopped, failed and lost runs are resumed.")
             return
-        lines = [f"It is {row.state} at {plural(row.step, 'step')}. A new worker goes on from its newest checkpoint."]
+        step = newest_checkpoint(row.run)  # looked for now: the list may have been read before one was removed
+        how = f"goes on from step {step:,}." if step else "starts over from step 0: it has no checkpoint."
+        lines = [f"It is {row.state} at {plural(row.step, 'step')}.", f"A new worker {how}"]
         panel = ConfirmPanel(f"Resume {row.title}?", lines, [Choice("y", "resume it", "yes")])
         self.app.push_screen(panel, partial(self._resumed, row))
 

@@ -80,9 +80,12 @@ class RunsPage(ListPage, RunKeys):
     def _tell(self) -> None:
         """Tell the run under the cursor in full."""
         row = self.row
-        lines = told(row, self.looks) if row is not None else [[]] * len(DETAILS)
+        lines = told(row, self.looks, self.size.width - 2) if row is not None else [[]] * len(DETAILS)
         for name, line in zip(DETAILS, lines, strict=True):
             self.query_one(f"#{name}", Line).put(line)
+
+    def on_resize(self) -> None:
+        self._tell()
 
     def _again(self) -> None:
         self.show(self.lab.snapshot)

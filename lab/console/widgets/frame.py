@@ -11,6 +11,7 @@ from lab.console.widgets.parts import Part, width_of
 from lab.text import display_width
 
 BRAND: Part = ("LoRA Lab", "bold")
+NO_NOTICE: Part = ("", "")
 Link = tuple[str, str, str]
 """A text, its style, and the action that a click on it calls; empty for none."""
 
@@ -50,27 +51,36 @@ class Tabs(Links):
         self._page = page
         self._brand: Part = BRAND
         self._right: tuple[Part, ...] = ()
+        self._notice: Part = NO_NOTICE
 
-    def put(self, brand: Part, right: tuple[Part, ...]) -> None:
-        """Show `brand` at the beginning and `right` at the end of the line, where they have room."""
-        if (brand, right) != (self._brand, self._right):
-            self._brand, self._right = brand, right
+    def put(self, brand: Part, right: tuple[Part, ...], notice: Part = NO_NOTICE) -> None:
+        """Show `brand` at the beginning and `right` at the end where they have room, and `notice` in any case."""
+        if (brand, right, notice) != (self._brand, self._right, self._notice):
+            self._brand, self._right, self._notice = brand, right, notice
             self.refresh()
 
     def links(self) -> list[Link]:
-        return tab_links(self._page, self._brand, self._right, self.size.width)
+        return tab_links(self._page, self._brand, self._right, self.size.width, self._notice)
 
 
-def tab_links(page: str, brand: Part, right: tuple[Part, ...], width: int) -> list[Link]:
-    """Return the tabs' line: the right end gives way first, then the brand, then the names of the pages."""
+def tab_links(page: str, brand: Part, right: tuple[Part, ...], width: int, notice: Part = NO_NOTICE) -> list[Link]:
+    """Return the tabs' line: the right end gives way first, then the brand, then the names of the pages.
+
+    `notice` stands before the right end and never gives way: what it says holds for every key.
+    """
+    end: list[Link] = [("  ", "", ""), (*notice, "")] if notice[0] else []
+    width -= length(end)
     tabs = _tabs(page, short=False)
     if length(tabs) > width:
         tabs = _tabs(page, short=True)
     first: list[Link] = [(*brand, ""), ("   ", "", "")]
     if width >= length(first) + length(tabs):
         tabs = first + tabs
-    gap = width - length(tabs) - width_of(right)
-    return [*tabs, (" " * gap, "", ""), *((text, style, "") for text, style in right)] if gap >= 0 else tabs
+    gap = width - length(tabs) - width_of(right) - (2 if end and right else 0)
+    if gap < 0:
+        return [*tabs, (" " * (width - length(tabs)), "", ""), *end] if end else tabs
+    end += [("  ", "", "")] if end and right else []
+    return [*tabs, (" " * gap, "", ""), *end, *((text, style, "") for text, style in right)]
 
 
 def _tabs(page: str, *, short: bool) -> list[Link]:

@@ -165,6 +165,7 @@ class Table(Widget):
         top = self.cursor if self.cursor > 1 else 0  # the heading over the first row stays in sight
         self._top = min(self._top, top)
         self._top = max(self._top, self.cursor - height + 1, 0)
+        self._top = min(self._top, max(len(self._rows) - height, 0))  # no empty lines while rows are out of sight
 
     def on_resize(self) -> None:
         self._settle(1)
