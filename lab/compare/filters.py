@@ -98,7 +98,8 @@ def _term(word: str) -> Term:
 def _reader(term: Term) -> Callable[[RunInfo], Any]:
     """Return the function that reads the term's key from a run."""
     if not term.key:
-        return _words
+        whole = term.value.casefold()  # "los" is half of "loss" rather than of "lost"
+        return lambda info: [*_words(info), *([info.state] if info.state == whole else [])]
     if term.key == "state" and term.sign in ("=", "!=") and term.value not in STATES:
         hint = did_you_mean(term.value, STATES)
         raise UsageError(f"No state is called {_shown(term.value)}.{hint}", f"States are {', '.join(STATES)}.")
@@ -113,7 +114,7 @@ def _reader(term: Term) -> Callable[[RunInfo], Any]:
 def _words(info: RunInfo) -> list[Any]:
     """Return what a bare word is looked for in: all that lists call a run."""
     labels = info.labels
-    return [info.id, labels.name, labels.row, labels.study, info.text("profile"), info.state]
+    return [info.id, labels.name, labels.row, labels.study, info.text("profile")]
 
 
 def _profile_key(key: str) -> str:

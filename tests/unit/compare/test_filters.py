@@ -107,6 +107,7 @@ def infos(tmp_path_factory: pytest.TempPathFactory) -> list[RunInfo]:
         ("ranks", "lora"),
         ("8", "baseline lora qlora"),
         ("failed", "qlora"),
+        ("fail", ""),
         ("demo", "baseline lora qlora"),
         ("QLORA", "qlora"),
         ("model~small profile=demo-lora", "lora"),
