@@ -8,7 +8,11 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Iterator
+from datetime import UTC, datetime
 from typing import Any
+
+import tomli
 
 from lab.runs import lock
 from lab.runs.events import OUTCOMES
@@ -21,6 +25,7 @@ ENDED = (*OUTCOMES, "lost")
 RESUMABLE = ("stopped", "failed", "lost")
 STATES = (*LIVE, *ENDED)
 TAIL_BYTES = 1 << 16
+UNREADABLE = "state.json cannot be read; this is what the events tell"
 
 
 def derive(written: str, *, held: bool, end: dict[str, Any] | None) -> str:
@@ -36,9 +41,12 @@ def derive(written: str, *, held: bool, end: dict[str, Any] | None) -> str:
 
 
 def read_state(run: RunPaths) -> dict[str, Any]:
-    """Return `state.json` with its `state` brought up to date; an empty object for a folder that is no run yet."""
-    record = read_json(run.state)
-    if record is None:
+    """Return `state.json` with its `state` brought up to date; an empty object for a folder that is no run yet.
+
+    Of a run whose `state.json` is damaged or gone, what its events and its profile tell: no run goes unseen.
+    """
+    record = read_json(run.state) or _rebuilt(run)
+    if not record:
         return {}
     held = lock.is_held(run.lock)
     if record.get("state") not in OUTCOMES or held:
@@ -62,18 +70,56 @@ def cause_of_loss(record: dict[str, Any]) -> str:
 
 def last_end(run: RunPaths, attempt: int) -> dict[str, Any] | None:
     """Return the `end` event of `attempt` if the last whole lines of the event log hold one."""
+    ends = (one for one in _latest(run) if one.get("type") == "end" and one.get("attempt") == attempt)
+    return next(ends, None)
+
+
+def _latest(run: RunPaths) -> Iterator[dict[str, Any]]:
+    """Yield the events in the last part of the log, the newest first; lines that cannot be read are passed over."""
     try:
         with run.events.open("rb") as file:
             size = file.seek(0, os.SEEK_END)
             file.seek(max(0, size - TAIL_BYTES))
             lines = file.read().split(b"\n")
     except FileNotFoundError:
-        return None
+        return
     for line in reversed(lines):
         try:
             record = json.loads(line)
         except ValueError:
             continue
-        if isinstance(record, dict) and record.get("type") == "end" and record.get("attempt") == attempt:
-            return record
-    return None
+        if isinstance(record, dict):
+            yield record
+
+
+def _rebuilt(run: RunPaths) -> dict[str, Any]:
+    """Return what of `state.json` can be told without it; an empty object where there are no events either."""
+    events = [one for one in _latest(run) if isinstance(one.get("t"), int | float)]
+    if not events:
+        return {}
+    newest = events[0]
+    try:
+        tree = tomli.loads(run.profile.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        tree = {}
+    method, model = (value if isinstance(value := tree.get(key), dict) else {} for key in ("method", "model"))
+    attempt, step = (value if isinstance(value := newest.get(key), int) else None for key in ("attempt", "step"))
+    return {
+        "id": run.id,
+        "state": "training",  # unless the lock or an end say something else
+        "detail": UNREADABLE,
+        "method": str(method.get("kind") or ""),
+        "model": str(model.get("name") or ""),
+        "created": _made(run) or newest["t"],
+        "updated": newest["t"],
+        "attempt": attempt or 1,
+        "step": step or 0,
+    }
+
+
+def _made(run: RunPaths) -> float | None:
+    """Return when the run was made, Unix seconds, as its id says to the minute."""
+    try:
+        return datetime.strptime(run.id[:13], "%Y%m%d-%H%M").replace(tzinfo=UTC).timestamp()
+    except ValueError:
+        return None

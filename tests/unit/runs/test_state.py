@@ -12,7 +12,7 @@ from lab.runs import lock
 from lab.runs.appendlog import AppendLog
 from lab.runs.events import event
 from lab.runs.paths import RunPaths
-from lab.runs.state import ENDED, LIVE, RESUMABLE, STATES, TAIL_BYTES, derive, last_end, read_state
+from lab.runs.state import ENDED, LIVE, RESUMABLE, STATES, TAIL_BYTES, UNREADABLE, derive, last_end, read_state
 
 Make = Callable[..., RunPaths]
 LIVE_ROWS = [(name, True, None, name) for name in LIVE] + [(name, False, None, "lost") for name in LIVE]
@@ -51,6 +51,24 @@ def test_the_words_fit_together() -> None:
     assert set(LIVE) | set(ENDED) == set(STATES)
     assert not set(LIVE) & set(ENDED)
     assert set(RESUMABLE) == set(ENDED) - {"completed"}
+
+
+@pytest.mark.parametrize("text", [None, "{half", "[]", "\x00\x01"])
+@pytest.mark.parametrize(("events", "state"), [((), "lost"), ((end("completed", 2),), "completed")])
+def test_a_run_whose_state_is_damaged_is_told_by_its_events(
+    make: Make, text: str | None, events: tuple[dict[str, Any], ...], state: str
+) -> None:
+    run = make()
+    log(run, event("step", attempt=1, step=2, loss=1.0), event("step", attempt=2, step=3, loss=0.9), *events)
+    if text is None:
+        run.state.unlink()
+    else:
+        run.state.write_text(text)
+    found = read_state(run)
+    assert (found["state"], found["attempt"], found["step"]) == (state, 2, 3)
+    assert found["detail"] == UNREADABLE
+    assert isinstance(found["method"], str)
+    assert found["created"] == 1_800_000_000  # as the id says: 2027-01-15 08:00 UTC
 
 
 def test_a_folder_without_state_is_no_run(make: Make) -> None:
