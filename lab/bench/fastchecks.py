@@ -20,15 +20,18 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from lab.bench.tinymodels import FAMILIES, adapted, packed_rows
+from lab.bench.tinymodels import FAMILIES, adapted, packed_rows, plain_model
 from lab.modeling.fast import kernels
 from lab.modeling.fast.choose import BLOCK_FAMILIES
 from lab.modeling.fast.head import head_loss
 from lab.modeling.fast.install import fused
+from lab.modeling.fast.layers import liger_layers
 from lab.modeling.fast.step import PackedStep
 from lab.modeling.fast.varlen import attend_each, attention
 from lab.modeling.frozen import whole_weight
 from lab.modeling.loss import packed_nll
+from lab.modeling.methods import METHODS, cast_trainable
+from lab.profile.schema import Method
 
 LIMITS = {"bf16": 5e-2, "fp32": 2e-4}
 TYPES = {"bf16": torch.bfloat16, "fp32": torch.float32}
@@ -144,17 +147,17 @@ def check_gated(at: Setting) -> float:
 
 
 def check_head(at: Setting) -> float:
-    """The frozen head's loss and the gradient of the hidden states, against cross entropy."""
+    """The head's loss and the gradients of the hidden states and of its weight, against cross entropy."""
     vocabulary, count = 32000, 700
-    causal = adapted("llama", at.device, at.dtype, vocabulary=vocabulary).get_base_model()
+    causal = plain_model("llama", at.device, at.dtype, vocabulary=vocabulary)
+    head = causal.get_output_embeddings().requires_grad_(True)
     rows = at.random(count, causal.config.hidden_size).requires_grad_()
     targets = torch.randint(0, vocabulary, (count,), device=at.device)
     targets[::7] = kernels.IGNORED
     fast = head_loss(causal, rows, targets, ITEMS)
-    logits = causal.get_output_embeddings()(rows).float()
-    plain = torch.nn.functional.cross_entropy(logits, targets, reduction="sum") / ITEMS
-    gradients = [torch.autograd.grad(loss, rows)[0] for loss in (fast, plain)]
-    return max(apart([fast], [plain]), apart(gradients[:1], gradients[1:]))
+    plain = functional.cross_entropy(head(rows).float(), targets, reduction="sum") / ITEMS
+    ours, theirs = (torch.autograd.grad(loss, [rows, head.weight]) for loss in (fast, plain))
+    return max(apart([fast], [plain]), apart(ours, theirs))
 
 
 def check_flash(at: Setting) -> float:
@@ -214,6 +217,35 @@ def check_steps(
     return check
 
 
+def check_whole_weights(family: str, *, layers: int = 0, graph: bool = False, short: bool = False) -> Check:
+    """Return a check of micro-steps that train weights of the model itself: all of them, or the last `layers` blocks.
+
+    On a GPU the fast steps go by Liger's kernels too, as they do in a run.
+    """
+
+    def check(at: Setting) -> float:
+        method = Method(kind="top-layer", layers=layers) if layers else Method(kind="full")
+        model = METHODS[method.kind](plain_model(family, at.device, at.dtype).train(), method, 0)
+        cast_trainable(model, torch.float32)
+        trained = [p for p in model.parameters() if p.requires_grad]
+        with attention(model, "varlen"):
+            plain = [_plain(model, trained, batch, at) for batch in _batches(at)]
+            with contextlib.ExitStack() as stack:
+                if at.device.type == "cuda":
+                    stack.enter_context(liger_layers(model))
+                step = PackedStep(model, trained, graph=graph, precision=partial(_autocast, at), short=short)
+                found = _compare(step, trained, plain, at)
+                step.release()
+        return found
+
+    return check
+
+
+def _autocast(at: Setting) -> torch.autocast:
+    enabled = at.precision == "bf16"
+    return torch.autocast(at.device.type, dtype=torch.bfloat16, enabled=enabled, cache_enabled=False)
+
+
 def _keep_activations(model: Any, dtype: torch.dtype) -> None:
     """Let 8-bit linears compute by what their weights stand for: on a GPU LLM.int8() rounds what it multiplies too."""
     for module in model.modules():
@@ -222,28 +254,40 @@ def _keep_activations(model: Any, dtype: torch.dtype) -> None:
 
 
 def _steps_apart(model: Any, at: Setting, *, graph: bool, blocks: bool, short: bool) -> float:
-    """Return how far fast steps are from plain ones: batches of two shapes in turn, gradients added up."""
+    """Return how far fast steps are from plain ones."""
     causal, trained = model.get_base_model(), [p for p in model.parameters() if p.requires_grad]
-    batches = [packed_rows(seed, multiple=128, device=at.device) for seed in (0, 1, 10, 2, 11, 0)]
-    found = []
     with attention(causal, "varlen"):
-        plain = [_plain(model, trained, batch, at) for batch in batches]
+        plain = [_plain(model, trained, batch, at) for batch in _batches(at)]
         with fused(model, blocks=blocks) as installed:
             if not installed.whole or (blocks and not installed.blocks):
                 raise AssertionError(f"left to PEFT: {installed.left}; blocks: {installed.blocks}")
             step = PackedStep(causal, trained, graph=graph, short=short)
-            for batch, (loss, gradients) in zip(batches, plain, strict=True):
-                for parameter in trained:
-                    parameter.grad = None
-                losses = [step(batch, ITEMS), step(batch, ITEMS)]
-                halves = [p.grad / 2 for p in trained if p.grad is not None]
-                found += [apart(losses, [loss, loss]), apart([_flat(halves)], [_flat(gradients)])]
+            found = _compare(step, trained, plain, at)
             step.release()
+    return found
+
+
+def _batches(at: Setting) -> list[dict[str, Any]]:
+    """Return batches of two shapes in turn."""
+    return [packed_rows(seed, multiple=128, device=at.device) for seed in (0, 1, 10, 2, 11, 0)]
+
+
+def _compare(
+    step: PackedStep, trained: Sequence[Tensor], plain: Sequence[tuple[Tensor, list[Tensor]]], at: Setting
+) -> float:
+    """Return how far `step` is from the plain losses and gradients of `_batches`, each taken twice and added up."""
+    found = []
+    for batch, (loss, gradients) in zip(_batches(at), plain, strict=True):
+        for parameter in trained:
+            parameter.grad = None
+        losses = [step(batch, ITEMS), step(batch, ITEMS)]
+        halves = [p.grad / 2 for p in trained if p.grad is not None]
+        found += [apart(losses, [loss, loss]), apart([_flat(halves)], [_flat(gradients)])]
     return max(found)
 
 
 def _plain(model: Any, trained: Sequence[Tensor], batch: dict[str, Any], at: Setting) -> tuple[Tensor, list[Tensor]]:
-    with torch.autocast(at.device.type, dtype=torch.bfloat16, enabled=at.precision == "bf16"):
+    with _autocast(at):
         loss = packed_nll(model, batch).sum() / ITEMS
     return loss.detach(), list(torch.autograd.grad(loss, trained))
 
@@ -286,6 +330,11 @@ def checks(device: torch.device) -> dict[str, Check]:
     found["projections, recomputed, replayed"] = check_steps("gemma3", recomputed=True, graph=True)
     found |= {f"replayed, {family}": check_steps(family, graph=True) for family in ("llama", "gemma3")}
     found["replayed, nf4"] = check_steps("llama", "nf4", graph=True)
+    found |= {f"all weights, {family}": check_whole_weights(family) for family in ("llama", "gemma3")}
+    found |= {f"all weights, {family}, replayed": check_whole_weights(family, graph=True) for family in FAMILIES}
+    found["last block, replayed"] = check_whole_weights("llama", layers=1, graph=True)
+    if device.type == "cuda":
+        found["all weights, short, replayed"] = check_whole_weights("llama", graph=True, short=True)
     return found
 
 

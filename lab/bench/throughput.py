@@ -19,7 +19,6 @@ from pathlib import Path
 from typing import Any
 
 from lab.bench.workload import SHAPES, WORKLOADS, Workload, bench_profile, pick, row_lengths, save_random
-from lab.errors import UsageError
 from lab.modeling.cpu import limit_cpu
 from lab.series.families import shape_from_config
 from lab.series.flops import flops_per_token, mean_length
@@ -48,6 +47,9 @@ NEEDS: dict[str, tuple[str, ...]] = {
 """Pieces that cannot serve without this one."""
 LADDER = ("varlen", "liger", "lora", "blocks", "head", "short", "graphs")
 """From the plain trainer up."""
+ADAPTED = ("lora", "blocks")
+"""Pieces that only adapters have."""
+METHODS = ("lora", "qlora", "full")
 PEAKS: tuple[tuple[set[str], float], ...] = (
     ({"H100", "HBM3"}, 989e12),  # SXM; the cards for PCIe have other figures, and HBM2e or "NVL" in their names
     ({"H200", "NVL"}, 835e12),
@@ -119,17 +121,18 @@ def rows_of(asked: Asked, *, against: bool, ablate: bool) -> list[Asked]:
         rows.append(replace(asked, name=f"{bare} plain", plain=True, without=(), lean=False))
     if ablate:
         bare += " lean" if asked.lean else ""
-        for name in reversed(LADDER):
+        ladder = tuple(name for name in LADDER if asked.method != "full" or name not in ADAPTED)
+        for name in reversed(ladder):
             rows.append(replace(asked, name=f"{bare} without {name}", without=(name, *NEEDS[name])))
-        rows += [replace(asked, name=f"{bare} up to {name}", without=off) for name, off in _cumulative()]
+        rows += [replace(asked, name=f"{bare} up to {name}", without=off) for name, off in _cumulative(ladder)]
     return rows
 
 
-def _cumulative() -> Iterator[tuple[str, tuple[str, ...]]]:
+def _cumulative(ladder: tuple[str, ...]) -> Iterator[tuple[str, tuple[str, ...]]]:
     """Yield (the piece added last, the pieces that are off) from the bottom of the ladder up."""
-    yield "nothing", LADDER
-    for place, name in enumerate(LADDER[:-1]):
-        yield name, LADDER[place + 1 :]
+    yield "nothing", ladder
+    for place, name in enumerate(ladder[:-1]):
+        yield name, ladder[place + 1 :]
 
 
 def measure(rows: Sequence[Asked], emit: Callable[[dict[str, Any]], None], device: str = "") -> None:
@@ -178,9 +181,9 @@ def run_row(asked: Asked, folder: Path, device: str) -> Row:
     done = (plain_trial if asked.plain else trial)(profile, lengths, size, device, switched_off(asked.without))
     tokens, seconds = done.tokens, done.window.seconds
     shape = shape_from_config(done.config)
-    flops = flops_per_token(
-        shape, length=mean_length(lengths), adapter_parameters=adapter_parameters(shape, profile.method.rank)
-    )
+    full = asked.method == "full"
+    adapters = 0 if full else adapter_parameters(shape, profile.method.rank)
+    flops = flops_per_token(shape, length=mean_length(lengths), adapter_parameters=adapters, frozen=not full)
     peak = peak_flops(done.device)
     joules = done.window.joules
     return Row(
@@ -238,8 +241,7 @@ def asked_rows(
     """
     pick("shape", shape, SHAPES)
     pick("workload", workload, WORKLOADS)
-    if method not in ("lora", "qlora"):
-        raise UsageError(f"There is no method '{method}' here.", "Use lora or qlora.")
+    pick("method", method, dict.fromkeys(METHODS))
     off = _names(without)
     switched_off(off)
     name = f"{shape} {method} {workload}" + (" lean" if lean else "") + (f" without {', '.join(off)}" if off else "")
@@ -250,7 +252,7 @@ def asked_rows(
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="lab.bench.throughput", description=__doc__)
     parser.add_argument("--shape", default="llama-3.2-1b", help=f"one of {', '.join(SHAPES)}")
-    parser.add_argument("--method", nargs="+", default=["qlora"], help="lora, qlora")
+    parser.add_argument("--method", nargs="+", default=["qlora"], help=", ".join(METHODS))
     parser.add_argument("--workload", nargs="+", default=["w16"], help=f"any of {', '.join(WORKLOADS)}")
     parser.add_argument("--without", default="", help=f"pieces to leave out, with commas: {', '.join(SWITCHES)}")
     parser.add_argument("--against", choices=("plain",), help="also the studies' recipe")

@@ -40,6 +40,18 @@ def config_of(family: str, vocabulary: int) -> Any:
     return getattr(transformers, kinds[family])(**common)
 
 
+def plain_model(family: str, device: torch.device, dtype: torch.dtype, *, vocabulary: int = 512) -> Any:
+    """Return a random model of a family, all of it frozen, whose norms and biases have learnt something."""
+    import transformers
+
+    torch.manual_seed(0)
+    model = transformers.AutoModelForCausalLM.from_config(config_of(family, vocabulary)).to(dtype)
+    for name, parameter in model.named_parameters():
+        if "norm" in name or name.endswith("bias"):
+            parameter.data.add_(torch.randn_like(parameter) * 0.1)
+    return model.to(device).requires_grad_(False)
+
+
 def adapted(
     family: str,
     device: torch.device,
@@ -54,14 +66,9 @@ def adapted(
     Args:
         quantised: "", "nf4", "nf4 double", or "int8".
     """
-    import transformers
     from peft import LoraConfig, get_peft_model
 
-    torch.manual_seed(0)
-    model = transformers.AutoModelForCausalLM.from_config(config_of(family, vocabulary)).to(dtype)
-    for name, parameter in model.named_parameters():
-        if "norm" in name or name.endswith("bias"):
-            parameter.data.add_(torch.randn_like(parameter) * 0.1)
+    model = plain_model(family, torch.device("cpu"), dtype, vocabulary=vocabulary)
     if quantised:
         _quantise(model, dtype, quantised)
     model = model.to(device).requires_grad_(False)

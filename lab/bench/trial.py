@@ -112,7 +112,7 @@ def _prepared(rows: list[Encoded]) -> Prepared:
 
 
 def plain_trial(profile: Profile, lengths: Sequence[int], size: Workload, device: str, off: Mapping[str, str]) -> Trial:
-    """Train as the studies did: transformers' Trainer, 4 x 4 padded rows, full logits, dropout, SDPA.
+    """Train as the studies did: transformers' Trainer, 4 x 4 padded rows, full logits, dropout before adapters, SDPA.
 
     Few steps are timed whatever `size` says, because each takes long. `off` has nothing to switch.
     """
@@ -149,17 +149,19 @@ def plain_trial(profile: Profile, lengths: Sequence[int], size: Workload, device
         trainer.train()
     losses = [entry["loss"] for entry in trainer.state.log_history if "loss" in entry]
     batches = counted.tokens[PLAIN_WARM * PLAIN_PASSES : clock_steps * PLAIN_PASSES]
-    recipe = {"attention": "sdpa", "batching": f"{PLAIN_PASSES} x {PLAIN_ROWS} padded rows", "dropout": PLAIN_DROPOUT}
+    recipe = {"attention": "sdpa", "batching": f"{PLAIN_PASSES} x {PLAIN_ROWS} padded rows"}
     return Trial(clock.window(), sum(batches), PLAIN_TIMED, losses[-1], hardware.name, config.to_dict(), recipe)
 
 
 def _plain_model(source: ModelSource, profile: Profile, device: str) -> Any:
     from peft import LoraConfig, get_peft_model, prepare_model_for_kbit_training
 
-    quantised = profile.quantization != "none"
-    dtype = "bf16" if device == "cuda" else "fp32"
+    quantised, full = profile.quantization != "none", profile.method.kind == "full"
+    dtype = "bf16" if device == "cuda" and not full else "fp32"
     options: dict[str, Any] = {"device": device, "dtype": dtype, "double_quant": quantised}
     model = load_base(source, quantization=profile.quantization, attention="sdpa", **options)
+    if full:
+        return model.requires_grad_(True)
     if quantised:
         model = prepare_model_for_kbit_training(model, use_gradient_checkpointing=False)
     adapters = LoraConfig(

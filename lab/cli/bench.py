@@ -11,8 +11,10 @@ from lab.cli.options import Json, Run, Sets
 from lab.cli.output import columns, note, print_json
 
 Shape = Annotated[str, typer.Option("--shape", help="Shape of the model; its weights are random.")]
-Method = Annotated[str, typer.Option("--method", help="lora or qlora.")]
-Workload = Annotated[str, typer.Option("--workload", help="w16: 16 rows a step; w16k: 16,384 tokens.")]
+Method = Annotated[str, typer.Option("--method", help="lora, qlora or full.")]
+Workload = Annotated[
+    str, typer.Option("--workload", help="A step: w16, 16 rows; w16x512, of 512 tokens each; w16k, 16,384 tokens.")
+]
 
 app = typer.Typer(help="Benchmarks, each against a baseline in the same run.", no_args_is_help=True)
 
@@ -132,6 +134,7 @@ def throughput(
     ablate: Annotated[bool, typer.Option("--ablate", help="Also without each piece, and from none to all.")] = False,
     lean: Annotated[bool, typer.Option("--lean", help="Compute activations again instead of keeping them.")] = False,
     steps: Annotated[int, typer.Option("--steps", min=0, help="Timed steps; 0 takes the workload's own.")] = 0,
+    sets: Sets = None,
     json: Json = False,
 ) -> None:
     """Measure how fast this machine trains, on random weights of a true shape and rows of Alpaca's lengths."""
@@ -141,7 +144,8 @@ def throughput(
 
     if against not in ("", "plain"):
         raise UsageError(f"There is nothing '{against}' to measure against.", "Use --against plain.")
-    rows = asked_rows(shape, method, workload, without, lean=lean, steps=steps, against=bool(against), ablate=ablate)
+    switches = {"lean": lean, "against": bool(against), "ablate": ablate}
+    rows = asked_rows(shape, method, workload, without, steps=steps, sets=sets or (), **switches)
     records: list[dict[str, Any]] = []
     note(f"{len(rows)} to measure, one after the other")
     measure(rows, records.append)

@@ -38,6 +38,7 @@ class MemorySetup:
         optimizer: as the recipe calls it; "8bit" in it packs the moments, "paged" keeps them where torch counts none.
         checkpoint_every: 0 keeps all activations, 1 recomputes every layer, n every n-th.
         fused_head: logits never exist as a whole.
+        head_trains: the head's weight has a gradient, which a fused one makes beside that of the embedding.
         repeated_heads: keys and values are repeated for each query head before attention, as older kernels want it.
         cast_copies: PEFT casts the input of fp32 adapters.
         liger: fused SwiGLU and RMSNorm kernels.
@@ -62,6 +63,7 @@ class MemorySetup:
     adapter_dtype: str = "fp32"
     checkpoint_every: int = 0
     fused_head: bool = True
+    head_trains: bool = False
     repeated_heads: bool = False
     cast_copies: bool = True
     liger: bool = False
@@ -228,6 +230,8 @@ def estimate(shape: ModelShape, setup: MemorySetup) -> MemoryEstimate:
     trainable, paged = trained_bytes(shape, setup)
     supervised = setup.tokens if setup.supervised is None else setup.supervised
     head = head_bytes(shape, supervised, fused=setup.fused_head)
+    if setup.fused_head and setup.head_trains:
+        head += shape.vocab * shape.hidden * (DTYPE_BYTES[setup.adapter_dtype] + DTYPE_BYTES[setup.dtype])
     kept = activation_bytes(shape, setup)
     validation = min(VALIDATION_TILE, VALIDATION_LOGIT_BYTES * setup.validated * shape.vocab)
     return MemoryEstimate(

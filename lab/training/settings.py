@@ -27,10 +27,10 @@ class Settings(SFTConfig):
 def checkpointing_options(recipe: Recipe) -> dict[str, Any]:
     """Return what transformers is told about activation checkpointing: every which block, and whether it may draw.
 
-    The fast pieces serve no model that drops anything out. Then the generators' states need no keeping, for which
-    each block would ask the device; a step that asks cannot be a CUDA graph.
+    The fused projections serve no model that drops anything out, nor do CUDA graphs. Then the generators' states need
+    no keeping, for which each block would ask the device; a step that asks cannot be a CUDA graph.
     """
-    draws = "off" in (recipe.fused_lora.value, recipe.fused_head.value)
+    draws = recipe.fused_head.value == "off" or recipe.fused_lora.value == recipe.cuda_graph.value == "off"
     return {"use_reentrant": False, "preserve_rng_state": draws, "every_n_layers": max(1, recipe.checkpoint_every)}
 
 

@@ -105,6 +105,7 @@ def memory_of(
         adapter_dtype=recipe.adapter_dtype.value,
         checkpoint_every=recipe.checkpoint_every,
         fused_head=recipe.fused_head.value == "on",
+        head_trains=method.kind == "full" or method.head,
         # Of the fused projections, those without norms of heads bring an attention that takes fewer key heads.
         repeated_heads=gpu and not (fused and not shape.head_norms) and repeats,
         fused_lora=fused,

@@ -43,13 +43,14 @@ def fast_choices(
     """
     common = _obstacle(profile, hardware, config)
     lora = _switched_off("fused_lora") or common or _lora_obstacle(profile, config)
+    layers = lora if _adapts(profile) else common or _family_obstacle(config)
     head = _switched_off("fused_head") or common or _head_obstacle(profile, hardware, config)
     block = _switched_off("fused_block") or lora or _block_obstacle(profile, hardware, config)
-    graph = _switched_off("cuda_graph") or lora or head or _graph_obstacle(profile, config, lengths, pass_tokens)
+    graph = _switched_off("cuda_graph") or layers or head or _graph_obstacle(profile, config, lengths, pass_tokens)
     short = _switched_off("short_attention") or head or _short_obstacle(config, lengths)
     return {
         "fused_lora": _choice(lora, _why_fused(profile)),
-        "fused_head": _choice(head, "a frozen head needs no backward pass, and its logits need no memory"),
+        "fused_head": _choice(head, "its gradients are made in the forward pass, and its logits need no memory"),
         "cuda_graph": _choice(graph, "launching the kernels of so small a step takes longer than they do"),
         "fused_block": _choice(block, "norms are made again instead of kept, and sums ride along with products"),
         "short_attention": _choice(short, "rows are short, and FlashAttention is made for long ones"),
@@ -85,23 +86,32 @@ def _obstacle(profile: Profile, hardware: Hardware, config: Any) -> str:
         return "made for bf16"
     if "triton" not in hardware.kernels:
         return "Triton is not installed"
-    if config is None:
-        return "the model's configuration is not known"
-    return "" if profile.method.kind in ("lora", "qlora") else "made for LoRA and QLoRA"
+    return "the model's configuration is not known" if config is None else ""
+
+
+def _adapts(profile: Profile) -> bool:
+    return profile.method.kind in ("lora", "qlora")
 
 
 def _lora_obstacle(profile: Profile, config: Any) -> str:
+    if not _adapts(profile):
+        return "made for LoRA and QLoRA"
     if profile.method.dropout:
         return "dropout before the adapters"
     if profile.model.adapter and profile.model.adapter_mode == "stack":
         return "two adapters at once"
+    return _family_obstacle(config)
+
+
+def _family_obstacle(config: Any) -> str:
+    """Return why nothing is known of how the layers of a model compute; "" for the families that were tried."""
     family = config.get_text_config().model_type
     return "" if family in FAMILIES else f"not made for {family}"
 
 
 def _head_obstacle(profile: Profile, hardware: Hardware, config: Any) -> str:
-    if profile.method.head or HEAD in _adapted(profile):
-        return "the head trains"
+    if _adapts(profile) and HEAD in _adapted(profile):
+        return "the head has an adapter"
     return _packed_obstacle(profile, hardware, config)
 
 

@@ -25,13 +25,20 @@ Run = Callable[[], None]
 
 MOST_GRAPHS = 24
 """Shapes that get a graph; batches of further shapes run as usual."""
+MANY_BYTES = 256 << 20
+"""Gradients up to this are made all together and added by one kernel; more are added as each is made, which takes a
+kernel each, and never lie there twice."""
 
 
 class Launcher(Protocol):
     """How a run is launched."""
 
-    def once(self, run: Run) -> None:
-        """Do `run` now, which leaves nothing behind if it fails; what it makes must be copied out of it."""
+    def once(self, run: Run, *, again: bool) -> None:
+        """Do `run` now; what it makes must be copied out of it.
+
+        Args:
+            again: it leaves nothing behind if it fails, and may be tried once more.
+        """
 
     def capture(self, run: Run) -> Run:
         """Return what does `run` again, each time it is called."""
@@ -67,6 +74,7 @@ class GraphedStep:
         self.parameters = list(parameters)
         self.launcher = launcher or (_Graphs() if self.parameters[0].is_cuda else _Plain())
         self.flat, self.gradients = _zeros_like(self.parameters)
+        self.together = self.flat.nbytes <= MANY_BYTES
         self.shapes: dict[tuple[Any, ...], _Shape] = {}
         self.seen: set[tuple[Any, ...]] = set()
 
@@ -78,7 +86,7 @@ class GraphedStep:
         if shape is None and (key not in self.seen or len(self.shapes) == MOST_GRAPHS):
             self.seen.add(key)
             loss = torch.zeros((), device=self.parameters[0].device)
-            self.launcher.once(lambda: self._run(inputs, loss))
+            self.launcher.once(lambda: self._run(inputs, loss), again=self.together)
             return loss
         if shape is None:
             shape = self.shapes[key] = self._captured(inputs)
@@ -103,8 +111,11 @@ class GraphedStep:
     def _run(self, inputs: Inputs, loss: Tensor) -> None:
         """Add the gradients up and put the loss into `loss`."""
         made = self.loss_of(inputs)
-        found = torch.autograd.grad(made, self.parameters)
-        torch._foreach_add_(self.gradients, [gradient.to(torch.float32) for gradient in found])
+        if self.together:
+            found = torch.autograd.grad(made, self.parameters)
+            torch._foreach_add_(self.gradients, [gradient.to(torch.float32) for gradient in found])
+        else:
+            made.backward()  # into `.grad`, which `_begin` has put there
         loss.copy_(made.detach())
 
     def _captured(self, inputs: Inputs) -> _Shape:
@@ -130,7 +141,7 @@ def _zeros_like(parameters: Sequence[nn.Parameter]) -> tuple[Tensor, list[Tensor
 class _Plain:
     """Launches runs as they are."""
 
-    def once(self, run: Run) -> None:
+    def once(self, run: Run, *, again: bool) -> None:
         run()
 
     def capture(self, run: Run) -> Run:
@@ -144,8 +155,8 @@ class _Graphs:
         self.pool = torch.cuda.MemPool()
         self.stream = torch.cuda.Stream()
 
-    def once(self, run: Run) -> None:
-        if not self._fits(run):
+    def once(self, run: Run, *, again: bool) -> None:
+        if not again or not self._fits(run):
             torch.cuda.empty_cache()  # what validation left: the pool could grow, had the allocator asked for it
             self._launch(run)
 

@@ -1,8 +1,8 @@
-"""The loss of a frozen head, its gradient made in the forward pass. Called by `modeling.fast.step`.
+"""The loss of a head, its gradients made in the forward pass. Called by `modeling.fast.step`.
 
-The head costs as much as four layers of a small model. It learns nothing, so all that is needed of it is the gradient
-of the hidden states: for some rows at a time the logits are computed once, turned into their own gradient in place, and
-multiplied back. Neither logits nor their softmax outlive that, and nothing is computed again in the backward pass.
+The head costs as much as four layers of a small model. For some rows at a time the logits are computed once, turned
+into their own gradient in place, and multiplied back: to the gradient of the hidden states, and to that of the head's
+weight where it trains. Neither logits nor softmax outlive that, and nothing is computed again in the backward pass.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ class HeadForm:
     """A head as a product and what some architectures put behind it.
 
     Attributes:
-        weight: (vocabulary, width), frozen.
+        weight: (vocabulary, width).
         multiplier, cap: as in `kernels.softmax_gradient_`.
     """
 
@@ -41,8 +41,6 @@ def head_obstacle(causal: Any) -> str:
         return "the head is no plain linear layer"
     if head.bias is not None:
         return "the head has a bias"
-    if head.weight.requires_grad:
-        return "the head trains"
     return "fp16 gradients would underflow" if head.weight.dtype == torch.float16 else ""
 
 
@@ -68,17 +66,21 @@ def head_loss(causal: Any, rows: Tensor, targets: Tensor, items: int | Tensor) -
         items: supervised tokens of the whole optimiser step: a number, or an fp32 tensor of one on the device.
     """
     scale = items.reciprocal() if isinstance(items, Tensor) else torch.full((), 1.0 / items, device=rows.device)
-    loss: Tensor = _HeadLoss.apply(rows, targets, scale.to(torch.float32), head_form(causal))
+    if torch.is_autocast_enabled(rows.device.type):
+        rows = rows.to(torch.get_autocast_dtype(rows.device.type))
+    form = head_form(causal)
+    loss: Tensor = _HeadLoss.apply(rows, form.weight, targets, scale.to(torch.float32), form)
     return loss
 
 
-def rows_at_once(form: HeadForm, rows: int, budget: int = 0) -> int:
+def rows_at_once(vocabulary: int, itemsize: int, rows: int, budget: int = 0) -> int:
     """Return how many of `rows` have logits at once: parts of like size, each within `budget` bytes.
 
     Args:
+        itemsize: bytes of a logit.
         budget: 0 takes what `series.memory` reckons with.
     """
-    row = form.weight.shape[0] * form.weight.element_size()
+    row = vocabulary * itemsize
     most = max(ROWS_STEP, (budget or tile_bytes(rows)) // row // ROWS_STEP * ROWS_STEP)
     even = math.ceil(rows / max(1, math.ceil(rows / most)))
     return max(ROWS_STEP, math.ceil(even / ROWS_STEP) * ROWS_STEP)
@@ -86,22 +88,26 @@ def rows_at_once(form: HeadForm, rows: int, budget: int = 0) -> int:
 
 class _HeadLoss(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, hidden: Tensor, targets: Tensor, scale: Tensor, form: HeadForm) -> Tensor:
+    def forward(ctx: Any, hidden: Tensor, master: Tensor, targets: Tensor, scale: Tensor, form: HeadForm) -> Tensor:
         gradient, losses = torch.empty_like(hidden), []
-        step = rows_at_once(form, len(hidden))
+        learnt = torch.zeros_like(master) if ctx.needs_input_grad[1] else None
+        step = rows_at_once(len(master), hidden.element_size(), len(hidden))
         with torch.autocast(hidden.device.type, enabled=False):
-            weight = form.weight.to(hidden.dtype)
+            weight = master.to(hidden.dtype)
             for start in range(0, len(hidden), step):
                 part = slice(start, start + step)
                 logits = hidden[part] @ weight.t()
                 losses.append(softmax_gradient_(logits, targets[part], scale, form.multiplier, form.cap))
                 torch.mm(logits, weight, out=gradient[part])
+                if learnt is not None:
+                    learnt += logits.t() @ hidden[part]
                 del logits
-        ctx.save_for_backward(gradient)
+        ctx.save_for_backward(gradient, learnt)
         return torch.cat(losses).sum()
 
     @staticmethod
     def backward(ctx: Any, *gradients: Any) -> tuple[Tensor | None, ...]:
-        (gradient,) = ctx.saved_tensors
-        # The scale of the loss is in `gradient` already: what comes in is 1, or a power of two under loss scaling.
-        return gradient * gradients[0].to(gradient.dtype), None, None, None
+        gradient, learnt = ctx.saved_tensors
+        # The scale of the loss is in them already: what comes in is 1, or a power of two under loss scaling.
+        scaled = gradient * gradients[0].to(gradient.dtype)
+        return scaled, None if learnt is None else learnt * gradients[0].to(learnt.dtype), None, None, None

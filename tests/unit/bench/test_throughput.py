@@ -44,6 +44,13 @@ def test_rows_of_a_command_line() -> None:
     assert without["up to head"] == ("short", "graphs")
 
 
+def test_full_training_has_no_rows_of_adapters() -> None:
+    rows = asked_rows("tiny", "full", "w16", ablate=True)
+    names = [row.name.removeprefix("tiny full w16").strip() for row in rows]
+    assert names[1:6] == [f"without {name}" for name in ("graphs", "short", "head", "liger", "varlen")]
+    assert [name for name in names if "lora" in name or "blocks" in name] == []
+
+
 def test_leaving_out_a_piece_leaves_out_what_needs_it() -> None:
     (row,) = asked_rows("tiny", "lora", "w16", "head")
     assert switched_off(row.without) == {"fused_head": "off", "cuda_graph": "off", "short_attention": "off"}
@@ -80,7 +87,7 @@ def test_peaks_are_of_the_very_gpu(device: str, peak: float | None) -> None:
     "wrong",
     [
         ("tyni", "lora", "w16", ""),
-        ("tiny", "full", "w16", ""),
+        ("tiny", "baseline", "w16", ""),
         ("tiny", "lora", "w17", ""),
         ("tiny", "lora", "w16", "graph"),
     ],
@@ -122,7 +129,7 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.filterwarnings("ignore::FutureWarning")  # PEFT and TRL call what transformers has renamed
-@pytest.mark.parametrize("method", ["lora", "qlora"])
+@pytest.mark.parametrize("method", ["lora", "qlora", "full"])
 def test_fast_training_learns_what_plain_training_learns(tiny: Path, method: str) -> None:
     """The whole trainer on the fast path, graphs by their stand-in, against padded rows and PEFT."""
     size = Workload({"examples_per_step": 8}, 2, 4)
@@ -130,7 +137,7 @@ def test_fast_training_learns_what_plain_training_learns(tiny: Path, method: str
     profile = bench_profile(tiny, method, size, sets)
     lengths = row_lengths(size)[:40]
     plain = trial(profile, lengths, size, "cpu", {})
-    fast = trial(profile, lengths, size, "cpu", FAST)
+    fast = trial(profile, lengths, size, "cpu", FAST | ({"fused_lora": "off"} if method == "full" else {}))
     assert plain.recipe["fused_lora"] == "off"
     assert fast.recipe["cuda_graph"] == "on"
     assert fast.tokens == plain.tokens

@@ -39,6 +39,11 @@ def test_without_attention_and_head_a_frozen_weight_costs_four() -> None:
     assert flops_per_token(LLAMA_1B, length=0, labelled=0) == 4 * parameter_counts(LLAMA_1B).decoder
 
 
+def test_a_weight_that_trains_costs_six() -> None:
+    found = flops_per_token(LLAMA_1B, length=0, frozen=False)
+    assert found == 6 * (parameter_counts(LLAMA_1B).decoder + LLAMA_1B.vocab * LLAMA_1B.hidden)
+
+
 @pytest.mark.parametrize("length", [1, 300, 512, 513, 2048, 9000])
 def test_sliding_layers_cost_what_their_tokens_see(length: int) -> None:
     sliding = replace(GEMMA_1B, window=512, windowed_layers=22)

@@ -43,6 +43,9 @@ def values(
         (("model.quantization=int8", "method.kind=qlora"), ("on", "on", "on", "on", "on")),
         (("model.attention=sdpa",), ("on", "off", "off", "off", "off")),
         (("model.dtype=fp32",), ("off", "off", "off", "off", "off")),
+        (("method.kind=full",), ("off", "on", "on", "off", "on")),
+        (("method.kind=top-layer", "method.head=true"), ("off", "on", "on", "off", "on")),
+        (("method.kind=full", "train.tokens_per_step=16384"), ("off", "on", "off", "off", "on")),
     ],
 )
 def test_pieces_by_profile(sets: tuple[str, ...], expected: tuple[str, ...]) -> None:
@@ -118,6 +121,10 @@ def test_pieces_by_device_and_family() -> None:
     no_varlen = Hardware("cuda", "A100", True, 1, 1, frozenset({"triton"}))
     assert values(hardware=no_varlen) == ("on", "off", "off", "off", "off")
     assert fast_choices(profile(), H100, None)["fused_lora"].value == "off"
+    unknown = config_of("llama", 64)
+    unknown.model_type = "phi3"
+    graph = fast_choices(profile(kind="full"), H100, unknown)["cuda_graph"]
+    assert (graph.value, graph.why) == ("off", "not made for phi3")
 
 
 def test_pieces_can_be_switched_off(monkeypatch: pytest.MonkeyPatch) -> None:

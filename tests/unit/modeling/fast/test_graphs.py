@@ -20,7 +20,8 @@ class Counted:
     def __init__(self) -> None:
         self.once_run = self.captured = self.replayed = 0
 
-    def once(self, run: graphs.Run) -> None:
+    def once(self, run: graphs.Run, *, again: bool) -> None:
+        assert again
         self.once_run += 1
         run()
 
@@ -70,6 +71,16 @@ def test_gradients_add_up_until_they_are_cleared() -> None:
         parameter.grad = None
     step({"x": torch.ones(1)})
     assert parameters[0].grad.tolist() == [3.0, 3.0]
+
+
+def test_many_gradients_are_added_as_they_are_made(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(graphs, "MANY_BYTES", 8)
+    parameters = [nn.Parameter(torch.tensor([1.0, 2.0])), nn.Parameter(torch.tensor([[3.0]]))]
+    step = GraphedStep(lambda inputs: (parameters[0].sum() * parameters[1].sum() * inputs["x"]).sum(), parameters)
+    losses = [float(step({"x": torch.ones(1)})) for _ in range(3)]
+    assert losses == [9.0] * 3
+    assert [p.grad.tolist() for p in parameters if p.grad is not None] == [[9.0, 9.0], [[9.0]]]
+    assert step.flat.tolist() == [9.0] * 3
 
 
 def test_a_loss_is_not_changed_by_the_next_replay() -> None:

@@ -1,11 +1,15 @@
-"""How many rows of logits the fused head holds at once."""
+"""The fused head: its loss and gradients, and how many rows of logits it holds at once."""
 
 from __future__ import annotations
 
 import pytest
 import torch
+from torch.nn import functional
 
-from lab.modeling.fast.head import HeadForm, rows_at_once
+from lab.bench.tinymodels import plain_model
+from lab.modeling.fast import head
+from lab.modeling.fast.head import head_loss, rows_at_once
+from lab.modeling.fast.kernels import IGNORED
 
 MIB = 2**20
 
@@ -21,11 +25,26 @@ MIB = 2**20
     ],
 )
 def test_parts_are_even_and_within_the_budget(vocabulary: int, rows: int, expected: int) -> None:
-    form = HeadForm(torch.empty(vocabulary, 8, dtype=torch.bfloat16, device="meta"), 1.0, 0.0)
-    assert rows_at_once(form, rows) == expected
-    assert rows_at_once(form, rows) * vocabulary * 2 <= 512 * MIB
+    assert rows_at_once(vocabulary, 2, rows) == expected
+    assert expected * vocabulary * 2 <= 512 * MIB
 
 
 def test_a_budget_of_its_own() -> None:
-    form = HeadForm(torch.empty(1024, 8, dtype=torch.bfloat16, device="meta"), 1.0, 0.0)
-    assert rows_at_once(form, 1000, MIB) == 512
+    assert rows_at_once(1024, 2, 1000, MIB) == 512
+
+
+@pytest.mark.parametrize("trains", [False, True])
+def test_loss_and_gradients_are_those_of_cross_entropy(trains: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(head, "ROWS_STEP", 1)
+    monkeypatch.setattr(head, "tile_bytes", lambda rows: 16 * 512 * 4)  # three parts
+    causal = plain_model("llama", torch.device("cpu"), torch.float32)
+    weight = causal.get_output_embeddings().weight.requires_grad_(trains)
+    rows = torch.randn(40, weight.shape[1], requires_grad=True)
+    targets = torch.randint(0, len(weight), (40,))
+    targets[::7] = IGNORED
+    wanted = [rows, weight] if trains else [rows]
+    plain = functional.cross_entropy(rows @ weight.t(), targets, reduction="sum") / 9
+    fast = head_loss(causal, rows, targets, 9)
+    torch.testing.assert_close(fast, plain)
+    for ours, theirs in zip(torch.autograd.grad(fast, wanted), torch.autograd.grad(plain, wanted), strict=True):
+        torch.testing.assert_close(ours, theirs)
