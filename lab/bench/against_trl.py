@@ -81,8 +81,8 @@ def time_lab(opened: Opened, folder: str) -> dict[str, Any]:
     from lab.training.trainer import LabTrainer
 
     clock = _clock()
-    settings = trainer_settings(opened.profile, opened.recipe, folder, opened.prepared)
     rows = opened.prepared.train
+    settings = trainer_settings(opened.profile, opened.recipe, folder, rows, validates=False)
     trainer = LabTrainer(opened.fresh_model(), settings, opened.recipe, opened.tokenizer, rows, [], [clock])
     trainer.data_collator = clock.counting(trainer.data_collator, lambda step: step.counts.tokens)
     trainer.train()

@@ -122,7 +122,7 @@ def find(case: Case) -> Finding:
     recipe = decide(profile, hardware, lengths, sharable=False, config=config)
     model = build_model(config, profile, recipe, device)
     with tempfile.TemporaryDirectory(prefix="lab-memory-") as folder:
-        settings = trainer_settings(profile, recipe, folder, prepared)
+        settings = trainer_settings(profile, recipe, folder, prepared.train, validates=True)
         trainer = LabTrainer(model, settings, recipe, tokenizer(), prepared.train, prepared.validation, [])
     estimated = expected_bytes(trainer, profile, recipe, prepared)
     let_go(device)

@@ -13,7 +13,7 @@ from lab.modeling.load import load_base, load_config, load_tokenizer
 from lab.modeling.methods import METHODS
 from lab.modeling.prefix import can_share
 from lab.modeling.source import ModelSource, resolve_model
-from lab.profile.schema import Profile
+from lab.profile.schema import Launch, Profile
 from lab.training.device import hardware_for
 from lab.training.recipe import Recipe, decide
 
@@ -48,11 +48,12 @@ class Opened:
 
 
 def open_training(profile: Profile) -> Opened:
-    """Resolve, prepare and decide; torch is told how many threads to use.
+    """Resolve, prepare and decide, for one process; torch is told how many threads to use.
 
     Raises:
         LabError: what a worker would fail with.
     """
+    profile = profile.model_copy(update={"launch": Launch(gpus=min(profile.launch.gpus, 1))})
     hardware = hardware_for(profile)
     torch.set_num_threads(hardware.threads)
     source = resolve_model(profile.model.name, profile.model.revision)

@@ -100,7 +100,7 @@ def train(opened: Opened, recipe: Recipe) -> Trained:
 
     prepared = opened.prepared
     with tempfile.TemporaryDirectory(prefix="lab-parity-") as folder:
-        settings = trainer_settings(opened.profile, recipe, folder, prepared)
+        settings = trainer_settings(opened.profile, recipe, folder, prepared.train, validates=bool(prepared.validation))
         model = opened.fresh_model()
         trainer = LabTrainer(
             model, settings, recipe, opened.tokenizer, prepared.train, prepared.validation, [Listener()]

@@ -67,7 +67,7 @@ def time_training(loaded: Loaded, seconds: float) -> tuple[float | None, float]:
     if not rows:
         return None, 0.0
     with tempfile.TemporaryDirectory(prefix="lab-speed-") as folder:
-        settings = trainer_settings(loaded.profile, loaded.recipe, folder, loaded.prepared)
+        settings = trainer_settings(loaded.profile, loaded.recipe, folder, rows, validates=True)
         trainer = LabTrainer(loaded.model, settings, loaded.recipe, loaded.tokenizer, rows, rows, [])
 
     def step(chosen: Sequence[Encoded]) -> None:

@@ -12,8 +12,6 @@ from transformers import PreTrainedTokenizerBase, TrainerCallback
 
 from lab.bench.clock import Clock, Window
 from lab.bench.workload import Workload, random_rows
-from lab.data.masks import Encoded
-from lab.data.prepare import Prepared
 from lab.modeling.choice import Choice
 from lab.modeling.fast.choose import FAST
 from lab.modeling.hardware import Hardware, detect
@@ -91,7 +89,7 @@ def build_trainer(
     recipe = replace(recipe, **{name: Choice(value, "--without") for name, value in off.items()})
     rows = random_rows(list(lengths), config.get_text_config().vocab_size)
     model = METHODS[profile.method.kind](_base(source, profile, recipe, hardware), profile.method, profile.train.seed)
-    settings = trainer_settings(profile, recipe, folder, _prepared(rows))
+    settings = trainer_settings(profile, recipe, folder, rows, validates=False)
     settings.save_strategy = "no"
     return LabTrainer(model, settings, recipe, tokenizer, rows, [], callbacks)
 
@@ -105,10 +103,6 @@ def _base(source: ModelSource, profile: Profile, recipe: Recipe, hardware: Hardw
         double_quant=profile.model.double_quant,
         attention=recipe.load_attention,
     )
-
-
-def _prepared(rows: list[Encoded]) -> Prepared:
-    return Prepared(rows, [], [], {}, None, [])  # type: ignore[arg-type]
 
 
 def plain_trial(profile: Profile, lengths: Sequence[int], size: Workload, device: str, off: Mapping[str, str]) -> Trial:

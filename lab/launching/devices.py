@@ -1,7 +1,8 @@
-"""The queue for devices: each run works on one GPU, or the CPU, that no other run on this host uses.
+"""The queue for devices: each run works on GPUs, mostly one, or the CPU, that no other run on this host uses.
 
 Called by the worker before it loads anything heavy. There is no daemon: waiting runs stand in a row of tickets, and
-the oldest living one takes the lock of the device that comes free. Processes that are no runs take no locks; nobody
+the oldest living one takes the lock of the device that comes free, or of as many as it needs once they all are; those
+behind it take none of what it may wait for. Processes that are no runs take no locks; nobody
 waits for them, but a GPU without them comes first, and a shared one is said to be shared.
 """
 
@@ -11,10 +12,11 @@ import os
 import re
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
+from lab.errors import RunStateError
 from lab.launching.hostlocks import (
     Place,
     Ticket,
@@ -28,7 +30,7 @@ from lab.launching.hostlocks import (
 )
 from lab.telemetry.devices import Gpu, visible_devices
 from lab.telemetry.devices import list_gpus as installed_gpus
-from lab.text import byte_size, listed, sanitize
+from lab.text import byte_size, listed, plural, sanitize
 
 STRANGER_BYTES = 512_000_000
 POLL_SECONDS = 0.5
@@ -44,6 +46,7 @@ class Device:
         index, uuid: of a GPU; None and "" for the CPU.
         name: the GPU's name, or "cpu".
         shared: a line about others on the same GPU; "" where none were seen.
+        more: the further GPUs of a run that trains on several.
     """
 
     kind: Literal["cpu", "cuda"]
@@ -52,13 +55,25 @@ class Device:
     name: str
     shared: str
     lock_fd: int
+    more: tuple[Device, ...] = ()
 
     @property
     def visible(self) -> str:
         """The value of CUDA_VISIBLE_DEVICES that shows this device alone; to be set before torch is imported."""
         return "" if self.kind == "cpu" else self.uuid or str(self.index)
 
+    @property
+    def all_visible(self) -> str:
+        """The value of CUDA_VISIBLE_DEVICES that shows this device and the further ones."""
+        return ",".join([self.visible, *(device.visible for device in self.more)])
+
+    def release_more(self) -> None:
+        """Let others have the further GPUs."""
+        for device in self.more:
+            device.release()
+
     def release(self) -> None:
+        self.release_more()
         if self.lock_fd in _held:
             _held.discard(self.lock_fd)
             os.close(self.lock_fd)
@@ -90,25 +105,25 @@ def wait_for_device(
 
     Args:
         run: the id under which others will find themselves waiting behind it.
-        gpus: 0 asks for the CPU; otherwise one of the visible GPUs, and the CPU where there are none.
+        gpus: 0 asks for the CPU; otherwise so many of the visible GPUs, and the CPU where there are none.
         waiting: is told what is waited for, whenever that changes; never called if a device is free at once.
 
     Raises:
-        RunStateError: the folder of the device locks cannot be used.
+        RunStateError: the folder of the device locks cannot be used, or there are fewer GPUs.
     """
     folder = lock_folder()
     choices = _choices(gpus, list_gpus)
+    count = _count(gpus, choices)
     with ticket(folder, run, tuple(choice.lock for choice in choices), _place_taken(folder)) as mine:
         said = ""
         while not should_stop():
             older = [other for other in living_tickets(folder) if other < mine]
             wanted = {name for other in older for name in other.locks}
             free = [c for c in choices if c.lock not in wanted and holder(folder, c.lock) is None]
-            for choice in _fewest_strangers_first(_look_again(free, list_gpus) if said else free):
-                handle = take(folder, choice.lock, run)
-                if handle is not None:
-                    return _device(choice, handle)
-            line = _waiting_line(folder, choices, older)
+            found = _take(folder, _fewest_strangers_first(_look_again(free, list_gpus) if said else free), count, run)
+            if found is not None:
+                return found
+            line = _waiting_line(folder, choices, older, count)
             if line and line != said:
                 waiting(line)
                 said = line
@@ -132,6 +147,37 @@ def _place_taken(folder: Path) -> Place | None:
 def _choices(gpus: int, list_gpus: Callable[[], Sequence[Gpu]]) -> list[_Choice]:
     cards = list_gpus() if gpus > 0 else ()
     return [_Choice(_lock_name(gpu), gpu) for gpu in cards] or [_Choice("cpu.lock", None)]
+
+
+def _count(gpus: int, choices: Sequence[_Choice]) -> int:
+    """Return how many of `choices` are needed; however many processes train on the CPU, there is one of it."""
+    if choices[0].gpu is None:
+        return 1
+    refuse_too_few(gpus, len(choices))
+    return gpus
+
+
+def refuse_too_few(asked: int, seen: int) -> None:
+    """Raise RunStateError where a run asks for more GPUs than there are."""
+    if asked > seen:
+        raise RunStateError(
+            f"launch.gpus = {asked}, and this process sees {plural(seen, 'GPU')}.",
+            f"Set launch.gpus to {seen} or less, or look at CUDA_VISIBLE_DEVICES.",
+        )
+
+
+def _take(folder: Path, choices: Sequence[_Choice], count: int, run: str) -> Device | None:
+    """Take `count` of `choices`, the first where they can be had; None, and none of them, where there are fewer."""
+    taken: list[tuple[_Choice, int]] = []
+    for choice in choices[: len(choices) if len(choices) >= count else 0]:
+        if len(taken) < count and (handle := take(folder, choice.lock, run)) is not None:
+            taken.append((choice, handle))
+    if len(taken) < count:
+        for _, handle in taken:
+            os.close(handle)
+        return None
+    first, *more = (_device(choice, handle) for choice, handle in taken)
+    return replace(first, more=tuple(more))
 
 
 def strangers_line(gpu: Gpu) -> str:
@@ -175,7 +221,7 @@ def _lock_name(gpu: Gpu) -> str:
     return re.sub(r"[^A-Za-z0-9-]", "-", gpu.uuid or f"gpu-{gpu.index}") + ".lock"
 
 
-def _waiting_line(folder: Path, choices: list[_Choice], older: list[Ticket]) -> str:
+def _waiting_line(folder: Path, choices: list[_Choice], older: list[Ticket], count: int) -> str:
     """Say what is waited for and behind whom: first those who hold a device, then those who stand before us.
 
     Empty where nobody is in the way any more: a device came free since it was looked at, and the next look takes it.
@@ -184,14 +230,16 @@ def _waiting_line(folder: Path, choices: list[_Choice], older: list[Ticket]) -> 
     holding = [name for choice in choices if (name := holder(folder, choice.lock)) is not None]
     before = [other.run for other in older if ours.intersection(other.locks)]
     blocking = list(dict.fromkeys([*holding, *before]))
-    return f"waiting for {_target(choices)} behind {listed(blocking)}" if blocking else ""
+    return f"waiting for {_target(choices, count)} behind {listed(blocking)}" if blocking else ""
 
 
-def _target(choices: list[_Choice]) -> str:
+def _target(choices: list[_Choice], count: int) -> str:
     indices = [str(choice.gpu.index) for choice in choices if choice.gpu is not None]
     if not indices:
         return "the CPU"
-    return f"GPU {indices[0]}" if len(indices) == 1 else f"one of GPU {', '.join(indices)}"
+    if len(indices) == 1:
+        return f"GPU {indices[0]}"
+    return f"{'one' if count == 1 else count} of GPU {', '.join(indices)}"
 
 
 def _process_name(pid: int) -> str:

@@ -231,10 +231,10 @@ class Evaluate(Section):
 
 
 class Launch(Section):
-    kind: Literal["local", "torchrun", "slurm"] = "local"
+    kind: Literal["local", "slurm"] = "local"
     """How the worker starts."""
     gpus: int = Field(default=1, ge=0)
-    """GPUs the run takes; 0 trains on the CPU."""
+    """GPUs the run trains on, the rows of each step dealt out among them; 0 trains on the CPU."""
 
 
 class Profile(Section):
@@ -246,6 +246,11 @@ class Profile(Section):
     train: Train = Field(default_factory=Train)
     evaluate: Evaluate = Field(default_factory=Evaluate)
     launch: Launch = Field(default_factory=Launch)
+
+    @property
+    def ranks(self) -> int:
+        """The processes that train, one a GPU; a baseline trains nothing, and one process answers."""
+        return max(1, self.launch.gpus) if self.method.kind != "baseline" else 1
 
     @property
     def quantization(self) -> str:

@@ -18,9 +18,14 @@ class Unbuilt:
     instead: str
 
 
+def _pissa(profile: Profile) -> object:
+    """Return the variant that changes the base by a decomposition, which each process would make for itself."""
+    return profile.method.variant == "pissa" and profile.method.variant
+
+
 UNBUILT = (
     Unbuilt("launch.kind", lambda p: p.launch.kind != "local" and p.launch.kind, '"local"'),
-    Unbuilt("launch.gpus", lambda p: p.launch.gpus > 1 and p.launch.gpus, "1"),
+    Unbuilt("method.variant on several GPUs", lambda p: p.ranks > 1 and _pissa(p), '"lora"'),
 )
 
 

@@ -50,13 +50,15 @@ class GpuProbe:
     Args:
         indices: among the GPUs visible to this process, as torch counts them (`cuda:0` is 0); None for all of them.
             One that NVML does not list is left out.
+        visible: a value of CUDA_VISIBLE_DEVICES to go by; None for this process's own.
     """
 
-    def __init__(self, indices: Sequence[int] | None = None) -> None:
+    def __init__(self, indices: Sequence[int] | None = None, visible: str | None = None) -> None:
         self._nvml = open_nvml() if indices is None or len(indices) else None
         self._watched: list[tuple[Handle, str]] = []
         if self._nvml is not None:
-            found = visible_devices(os.environ, list(device_handles(self._nvml)))
+            environment = os.environ if visible is None else {"CUDA_VISIBLE_DEVICES": visible}
+            found = visible_devices(environment, list(device_handles(self._nvml)))
             kept = found if indices is None else [found[index] for index in indices if 0 <= index < len(found)]
             self._watched = [(handle, asked.name(self._nvml, handle.nvml)) for handle in kept]
 

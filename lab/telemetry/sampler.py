@@ -32,6 +32,7 @@ class Sampler:
         gpu_indices: as in `GpuProbe`: None for all visible GPUs, none of them for a run on the CPU.
         interval: seconds from sample to sample; longer where a look takes more than a twentieth of that.
         attempt: stamped on each line.
+        visible: as in `GpuProbe`.
 
     Attributes:
         error: why sampling ended early (the disk is full), else None.
@@ -45,6 +46,7 @@ class Sampler:
         interval: float = 1.0,
         *,
         attempt: int = 1,
+        visible: str | None = None,
     ) -> None:
         self.error: str | None = None
         self._path = path
@@ -52,12 +54,17 @@ class Sampler:
         self._gpu_indices = gpu_indices
         self._interval = interval
         self._attempt = attempt
+        self._visible = visible
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="telemetry", daemon=True)
 
     def start(self) -> None:
         """Begin; the first sample is taken at once."""
         self._thread.start()
+
+    def narrow(self, visible: str) -> None:
+        """Watch these GPUs alone from the next sample on; `visible` as in `GpuProbe`."""
+        self._visible = visible
 
     def stop(self) -> None:
         """Take a last sample, so that the energy has its end, and wait until it is written."""
@@ -67,23 +74,27 @@ class Sampler:
 
     def _run(self) -> None:
         try:
-            with (
-                contextlib.closing(AppendLog(self._path)) as log,
-                contextlib.closing(GpuProbe(self._gpu_indices)) as gpus,
-            ):
-                self._loop(log, gpus, HostProbe(self._pid))
+            with contextlib.closing(AppendLog(self._path)) as log:
+                host, visible = HostProbe(self._pid), self._visible
+                while not self._ended(log, host, visible):
+                    visible = self._visible
         except (OSError, OutOfSpaceError) as error:
             self.error = str(error)
 
-    def _loop(self, log: AppendLog, gpus: GpuProbe, host: HostProbe) -> None:
+    def _ended(self, log: AppendLog, host: HostProbe, visible: str | None) -> bool:
+        """Sample the `visible` GPUs; return True at the end, and False where others are to be watched."""
+        with contextlib.closing(GpuProbe(self._gpu_indices, visible)) as gpus:
+            return self._loop(log, gpus, host, visible)
+
+    def _loop(self, log: AppendLog, gpus: GpuProbe, host: HostProbe, visible: str | None) -> bool:
         looks: deque[float] = deque([0.0] * PATIENCE, maxlen=PATIENCE)
         deadline = time.monotonic()
         while True:
             last = self._stopping.is_set()
             began = time.monotonic()
             log.append(self._record(gpus, host))
-            if last:
-                return
+            if last or visible != self._visible:
+                return last
             now = time.monotonic()
             looks.append(now - began)
             deadline = next_deadline(deadline, paced_interval(self._interval, looks), now)

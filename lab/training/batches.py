@@ -16,7 +16,7 @@ import torch
 from lab.data.masks import Encoded
 from lab.modeling.loss import IGNORED, supervised_prefix
 from lab.training.recipe import Recipe
-from lab.training.sampler import pack
+from lab.training.sampler import deal, pack
 
 Batch = dict[str, Any]
 """A micro-batch: tensors for the model and the loss, and `counts` and `ids` (of its rows) about them.
@@ -53,14 +53,20 @@ class StepCounts:
 
 @dataclass(frozen=True)
 class Step:
-    """One optimiser step: its micro-batches, what they hold together, and the ids of their rows."""
+    """One optimiser step: its micro-batches, what it holds, and the ids of the rows in these micro-batches.
+
+    Attributes:
+        whole: what all processes' micro-batches hold; None where these are all.
+    """
 
     batches: list[Batch]
+    whole: StepCounts | None = None
     counts: StepCounts = field(init=False)
     ids: list[str] = field(init=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "counts", sum((batch["counts"] for batch in self.batches), StepCounts()))
+        own = sum((batch["counts"] for batch in self.batches), StepCounts())
+        object.__setattr__(self, "counts", self.whole or own)
         object.__setattr__(self, "ids", [row for batch in self.batches for row in batch["ids"]])
 
 
@@ -75,6 +81,7 @@ class Layout:
             numbers of documents to a power of two by empty ones, so that few shapes occur. 1 fills nothing up.
         share: padded: find what the rows of a micro-batch begin with, to be computed once.
         pin: put tensors into page-locked memory, from which a GPU fetches them on its own.
+        ranks: processes that share the rows of a step.
     """
 
     packed: bool
@@ -84,6 +91,7 @@ class Layout:
     multiple: int = 1
     share: bool = False
     pin: bool = False
+    ranks: int = 1
 
 
 def layout_of(recipe: Recipe, pad_token_id: int) -> Layout:
@@ -97,6 +105,7 @@ def layout_of(recipe: Recipe, pad_token_id: int) -> Layout:
         multiple=FIXED_MULTIPLE if fixed else FREE_MULTIPLE if recipe.device.value == "cuda" else 1,
         share=recipe.shared_prefix.value,
         pin=recipe.device.value == "cuda",
+        ranks=recipe.ranks.value,
     )
 
 
@@ -106,18 +115,41 @@ def validation_layout(layout: Layout) -> Layout:
 
 
 class Batcher:
-    """Makes a `Step` of the rows of an optimiser step; rows of a padded one should come longest first."""
+    """Makes a `Step` of the rows of an optimiser step; rows of a padded one should come longest first.
 
-    def __init__(self, layout: Layout) -> None:
+    Args:
+        rank: whose share of the rows the micro-batches hold.
+    """
+
+    def __init__(self, layout: Layout, rank: int = 0) -> None:
         self.layout = layout
+        self.rank = rank
 
     def __call__(self, rows: Sequence[Encoded]) -> Step:
-        make = packed_batch if self.layout.packed else padded_batch
-        batches = [make([rows[place] for place in part], self.layout) for part in self.split(rows)]
-        return Step([_pinned(batch) for batch in batches] if self.layout.pin else batches)
+        shares = self._shares(rows)
+        batches = [self.batch([rows[place] for place in part]) for part in shares[self.rank]]
+        return Step(batches, counts_of(rows) if len(shares) > 1 else None)
+
+    def batch(self, rows: Sequence[Encoded]) -> Batch:
+        """Return `rows` as one micro-batch."""
+        made = (packed_batch if self.layout.packed else padded_batch)(rows, self.layout)
+        return _pinned(made) if self.layout.pin else made
 
     def split(self, rows: Sequence[Encoded]) -> list[list[int]]:
-        """Return the places of the rows that go through the model together."""
+        """Return the places of the rows that go through the model together, of all ranks."""
+        return [part for share in self._shares(rows) for part in share]
+
+    def _shares(self, rows: Sequence[Encoded]) -> list[list[list[int]]]:
+        """Return the micro-batches of each rank, as places of rows."""
+        if self.layout.ranks == 1:
+            return [self._parts(rows)]
+        dealt = deal([len(row.input_ids) for row in rows], self.layout.ranks)
+        return [
+            [[share[place] for place in part] for part in self._parts([rows[place] for place in share])]
+            for share in dealt
+        ]
+
+    def _parts(self, rows: Sequence[Encoded]) -> list[list[int]]:
         limit = self.layout.rows or len(rows)
         if not self.layout.packed:
             return [list(range(start, min(start + limit, len(rows)))) for start in range(0, len(rows), limit)]
@@ -129,6 +161,12 @@ class Batcher:
         """Return the tokens that `rows` take as one micro-batch, padding included."""
         lengths = [len(row.input_ids) for row in rows]
         return sum(lengths) if self.layout.packed else len(rows) * max(lengths)
+
+
+def counts_of(rows: Sequence[Encoded]) -> StepCounts:
+    """Return what `rows` hold; nothing predicts a row's first token."""
+    supervised = sum(row.supervised - (row.labels[0] != IGNORED) for row in rows)
+    return StepCounts(sum(len(row.input_ids) for row in rows), supervised, len(rows))
 
 
 def longest_part(

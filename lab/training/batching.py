@@ -143,6 +143,7 @@ def _micro_tokens(about: Batching, attention: str) -> Choice:
 def _usual_step(about: Batching) -> int:
     """Return tokens that nearly all steps keep within; 0 where steps are of one size, or hold one row."""
     rows = 0 if about.profile.train.tokens_per_step else about.profile.train.examples_per_step
+    rows = math.ceil(rows / max(1, about.profile.launch.gpus))
     if rows < 2 or len(about.lengths) < 2 or about.cpu:
         return 0
     mean, spread = statistics.fmean(about.lengths), statistics.pstdev(about.lengths)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from lab.errors import LabError
-from lab.launching.devices import usable_gpus
+from lab.launching.devices import refuse_too_few, usable_gpus
 from lab.modeling.cpu import limit_cpu
 from lab.modeling.hardware import Hardware, detect
 from lab.profile.schema import Profile
@@ -15,11 +15,13 @@ def hardware_for(profile: Profile) -> Hardware:
     Whoever computes on the CPU calls `limit_cpu` before torch is imported; here it is for the word on bf16.
 
     Raises:
-        LabError: there is a GPU that torch cannot use.
+        LabError: there are fewer GPUs than the profile asks for, or torch cannot use them.
     """
-    if not profile.launch.gpus or not usable_gpus():
+    gpus = usable_gpus() if profile.launch.gpus else []
+    if not gpus:
         limit_cpu()
         return detect("cpu", profile.train.threads)
+    refuse_too_few(profile.launch.gpus, len(gpus))
     import torch
 
     if not torch.cuda.is_available():

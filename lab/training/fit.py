@@ -24,11 +24,13 @@ from lab.training.best import BestWeights
 from lab.training.callbacks import RunCallback
 from lab.training.memory import reserved_bytes, start_peak
 from lab.training.probe import Probed, probe
+from lab.training.ranks import Ranks
 from lab.training.recipe import Recipe
 from lab.training.settings import trainer_settings
 from lab.training.shortage import train_guarded
 from lab.training.stages import Begun
 from lab.training.stopping import StopWish
+from lab.training.team import Team
 from lab.training.trackers import Copies
 from lab.training.trainer import LabTrainer
 
@@ -42,8 +44,12 @@ def fit(
     tokenizer: PreTrainedTokenizerBase,
     prepared: Prepared,
     stop: StopWish,
+    team: Team | None = None,
 ) -> bool:
     """Train what has begun from its newest complete checkpoint, or from the start, and save what trained.
+
+    Args:
+        team: the processes on further GPUs that train with this one.
 
     Returns:
         Whether training reached its end; False means that it was stopped (and saved).
@@ -61,17 +67,22 @@ def fit(
         callback = RunCallback(writer, stop, memory, copies, best=best, patience=patience, losses=losses)
 
         def build(chosen: Recipe) -> LabTrainer:
-            settings = trainer_settings(profile, chosen, str(run.checkpoints), prepared)
-            hooks = [callback, *begun.hooks]
-            return LabTrainer(begun.model, settings, chosen, tokenizer, prepared.train, prepared.validation, hooks)
+            rows = prepared.train, prepared.validation
+            settings = trainer_settings(profile, chosen, str(run.checkpoints), rows[0], validates=bool(rows[1]))
+            return LabTrainer(begun.model, settings, chosen, tokenizer, *rows, [callback, *begun.hooks])
 
         writer.update(detail="trying the heaviest batches", now=True)
         probed = probe(build, recipe, profile, prepared)
         _note(run, writer, probed)
         callback.trainer = probed.trainer
+        if team is not None:
+            writer.update(detail="waiting for the processes on the other GPUs", now=True)
+            team.begin(probed.trainer.recipe)
+            probed.trainer.join(Ranks(team.meeting, 0, team.size, recipe.device.value, team.check))
         start_peak(recipe.device.value)
         _announce(writer, start)
         train_guarded(run, probed.trainer, callback, profile, checkpoint)
+        probed.trainer.part()
     trainer, early = probed.trainer, callback.early
     _finish(run, writer, begun, profile, best, {"of": trainer.state.max_steps, "early": early, "memory_kind": kind})
     return not callback.stopped or writer.step >= trainer.state.max_steps

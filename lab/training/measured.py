@@ -15,8 +15,8 @@ class Measured:
     """One optimiser step as it was, once the device has told.
 
     Attributes:
-        losses: each micro-batch's share of the loss; they add up to it.
-        ids: the rows of each micro-batch.
+        losses: each micro-batch's share of the loss; they add up to it. The last is that of other processes, if any.
+        ids: the rows of each micro-batch; of those of other processes nothing is known.
     """
 
     step: int
@@ -32,7 +32,7 @@ class Pending:
     """A step whose numbers are still on their way from the device.
 
     Args:
-        losses: of the micro-batches, (n,).
+        losses: of the micro-batches, (n,), or (n + 1,) with that of other processes.
     """
 
     def __init__(self, number: int, rate: float, step: Step, losses: Tensor, grad_norm: Tensor) -> None:
@@ -49,4 +49,5 @@ class Pending:
             self._there.synchronize()
         *losses, grad_norm = self._numbers.tolist()
         ids = [batch["ids"] for batch in self.step.batches]
+        ids += [[] for _ in losses[len(ids) :]]
         return Measured(self.number, sum(losses), grad_norm, self.rate, self.step.counts, losses, ids)

@@ -18,7 +18,7 @@ from lab.profile.schema import Profile
 from lab.training.batching import Batching, choose_batching
 from lab.training.sampler import StepSize, count_steps
 
-LATER = ("batching", "micro_tokens", "kernels", *FAST)
+LATER = ("batching", "micro_tokens", "kernels", "ranks", *FAST)
 """Choices that recipes of runs made before them lack."""
 
 
@@ -35,6 +35,7 @@ class Recipe:
         batching: "packed", rows one after the other in one sequence, or "padded", side by side.
         micro_batch: rows that go through the model at once; 0 where `micro_tokens` alone decides.
         micro_tokens: packed tokens that go through the model at once; 0 where `micro_batch` decides.
+        ranks: processes that share the rows of each step, one a GPU.
         kernels: "liger" or "torch": what norms, gated MLPs and rotary positions compute by while training.
         fused_lora, fused_head, cuda_graph, fused_block, short_attention: "on" or "off", from `modeling.fast.choose`.
     """
@@ -54,6 +55,7 @@ class Recipe:
     loss: Choice
     shared_prefix: Choice
     threads: Choice
+    ranks: Choice
     kernels: Choice
     fused_lora: Choice
     fused_head: Choice
@@ -81,6 +83,7 @@ class Recipe:
         formerly: dict[str, Any] = {name: {"value": "off", "why": "not known when this run was made"} for name in LATER}
         formerly["batching"] = formerly["batching"] | {"value": "padded"}
         formerly["micro_tokens"] = formerly["micro_tokens"] | {"value": 0}
+        formerly["ranks"] = formerly["ranks"] | {"value": 1}
         choices = formerly | record["choices"]
         return cls(**{field.name: Choice(**choices[field.name]) for field in fields(cls)})
 
@@ -136,6 +139,7 @@ def decide(
         loss=Choice("supervised rows", "the head runs for supervised tokens alone, so logits of prompts never exist"),
         shared_prefix=shared,
         threads=Choice(hardware.threads, "train.threads" if profile.train.threads else "the physical cores"),
+        ranks=_ranks(profile),
         kernels=_kernels(hardware, config),
         **batching,
         **fast_choices(profile, hardware, config, lengths, batching["micro_tokens"].value),
@@ -165,6 +169,11 @@ def _quantization(profile: Profile, cpu: bool) -> Choice:
     double = ", double quantisation" if profile.model.double_quant else ""
     asked = "model.quantization" if profile.model.quantization != "none" else "method.kind = qlora"
     return Choice(kind, asked + double)
+
+
+def _ranks(profile: Profile) -> Choice:
+    dealt = "the rows of each step are dealt out among so many processes"
+    return Choice(profile.ranks, f"launch.gpus: {dealt}" if profile.ranks > 1 else "one process trains")
 
 
 def _kernels(hardware: Hardware, config: Any) -> Choice:

@@ -100,6 +100,12 @@ def pack(lengths: Sequence[int], capacity: int) -> list[list[int]]:
     return _deal(order, lengths, capacity, len(fitted)) or fitted
 
 
+def deal(lengths: Sequence[int], bins: int) -> list[list[int]]:
+    """Return the places of `lengths` in `bins` bins that are about equally full, longest first in each."""
+    order = sorted(range(len(lengths)), key=lambda place: -lengths[place])
+    return _deal(order, lengths, sum(lengths), bins) or []
+
+
 def _best_fit(order: Sequence[int], lengths: Sequence[int], capacity: int) -> list[list[int]]:
     """Put each of `order` into the fullest bin that still takes it. Source: Johnson et al. 1974, best fit."""
     bins: list[list[int]] = []

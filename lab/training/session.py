@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 from dataclasses import dataclass
@@ -22,7 +23,7 @@ from lab.evaluation.tasks.prepare import prepare_tasks
 from lab.launching.devices import Device
 from lab.launching.spawn import COMMAND
 from lab.modeling.artifact import load_artifact
-from lab.modeling.hardware import Hardware, detect
+from lab.modeling.hardware import Hardware, detect, physical_cores
 from lab.modeling.load import (
     load_base,
     load_config,
@@ -45,6 +46,7 @@ from lab.training.memory import let_go
 from lab.training.recipe import Recipe, decide, steps_in
 from lab.training.stages import Begun, begin
 from lab.training.stopping import StopWish
+from lab.training.team import Material, Team
 
 
 @dataclass
@@ -54,6 +56,7 @@ class Session:
     Attributes:
         run: the folder that is written to.
         owner: the run that the adapter and the answers belong to; `run` itself unless this is an evaluation job.
+        others: CUDA_VISIBLE_DEVICES of each further process that trains.
     """
 
     run: RunPaths
@@ -67,12 +70,13 @@ class Session:
     recipe: Recipe
     model: transformers.PreTrainedModel
     tasks: list[QuestionSet]
+    others: list[str]
 
     @classmethod
     def open(cls, run: RunPaths, owner: RunPaths, writer: RunWriter, profile: Profile, device: Device) -> Session:
         """Resolve, prepare, decide and load, writing each result into the run folder before the next step."""
         quiet_libraries()
-        hardware = detect(device.kind, profile.train.threads)
+        hardware = detect(device.kind, profile.train.threads or threads_each(profile, device.kind))
         torch.set_num_threads(hardware.threads)
         writer.phase("starting", "resolving the model")
         source = resolve_model(profile.model.name, profile.model.revision, lambda line: writer.phase("starting", line))
@@ -92,10 +96,12 @@ class Session:
             describe(profile.model.name, hardware, recipe, source, json.loads(os.environ.get(COMMAND, "[]"))),
         )
         writer.phase("starting", "loading weights")
-        model = _load(profile, source, recipe)
+        model = load_model(profile, source, recipe)
         facts = {"trainable_parameters": 0} | writer.state.get("facts", {}) | {"parameters": parameter_count(model)}
         writer.update(device=hardware.label, model=source.label, facts=facts, now=True)
-        return cls(run, owner, writer, profile, hardware, source, tokenizer, prepared, recipe, model, tasks)
+        others = [one.visible for one in device.more] if device.kind == "cuda" else [""] * (profile.ranks - 1)
+        loaded = (source, tokenizer, prepared, recipe, model, tasks)
+        return cls(run, owner, writer, profile, hardware, *loaded, others)
 
     def train(self, stop: StopWish) -> bool:
         """Train to the end of the profile; skipped where an earlier attempt got there. Returns False if stopped."""
@@ -108,14 +114,16 @@ class Session:
         begun = begin(self.model, self.profile, self.run, base_reference(self.profile), rows)
         self.model = begun.model
         self._note(begun)
-        done = fit(self.run, self.writer, self.profile, self.recipe, begun, self.tokenizer, self.prepared, stop)
+        told = (self.run, self.writer, self.profile, self.recipe, begun, self.tokenizer, self.prepared, stop)
+        with self._team() as team:
+            done = fit(*told, team)
         if begun.projection is not None:
             self._fact("orthogonality", begun.projection.largest_cosine())
         if done and begun.beginning is not None:  # its base was changed: what is evaluated is what was saved
             self.writer.phase("evaluating", "loading what was saved")
             del begun, self.model  # two bases would not fit into every memory that one fits into
             let_go(self.hardware.kind)
-            self.model = load_artifact(_load(self.profile, self.source, self.recipe), self.run.adapter)
+            self.model = load_artifact(load_model(self.profile, self.source, self.recipe), self.run.adapter)
         return done
 
     def evaluate(self, stop: StopWish) -> bool:
@@ -135,6 +143,12 @@ class Session:
             values |= {metric_key(asked.task, name): entry["value"] for name, entry in metrics.items()}
             self.writer.summary(metrics=values)
         return True
+
+    def _team(self) -> contextlib.AbstractContextManager[Team | None]:
+        """Return those that train with this process; None where there are none."""
+        if not self.others:
+            return contextlib.nullcontext()
+        return Team(self.run, self.others, Material(self.source, self.prepared.train, self.prepared.validation))
 
     def _subject(self) -> Subject:
         """Return the model as `evaluate.weights` asks for it."""
@@ -171,7 +185,12 @@ class Session:
         self.writer.update(facts={**self.writer.state.get("facts", {}), name: value}, now=True)
 
 
-def _load(profile: Profile, source: ModelSource, recipe: Recipe) -> transformers.PreTrainedModel:
+def threads_each(profile: Profile, kind: str) -> int:
+    """Return the CPU threads of each process where several train on the CPU; 0 leaves it at the usual."""
+    return max(1, physical_cores() // profile.ranks) if kind == "cpu" and profile.ranks > 1 else 0
+
+
+def load_model(profile: Profile, source: ModelSource, recipe: Recipe) -> transformers.PreTrainedModel:
     return load_base(
         source,
         device=recipe.device.value,

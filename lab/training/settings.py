@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from trl import SFTConfig
 
-from lab.data.prepare import Prepared
+from lab.data.masks import Encoded
 from lab.profile.schema import Profile
 from lab.training.recipe import Recipe, steps_in
 
@@ -34,11 +35,19 @@ def checkpointing_options(recipe: Recipe) -> dict[str, Any]:
     return {"use_reentrant": False, "preserve_rng_state": draws, "every_n_layers": max(1, recipe.checkpoint_every)}
 
 
-def trainer_settings(profile: Profile, recipe: Recipe, folder: str, prepared: Prepared) -> Settings:
-    """Return TRL's configuration: everything that would write, report or pick on its own account is off."""
+def trainer_settings(
+    profile: Profile, recipe: Recipe, folder: str, rows: Sequence[Encoded], *, validates: bool
+) -> Settings:
+    """Return TRL's configuration: everything that would write, report or pick on its own account is off.
+
+    Args:
+        folder: for checkpoints.
+        rows: that are trained on.
+        validates: there are validation rows.
+    """
     train = profile.train
-    total_steps = steps_in(profile, [len(row.input_ids) for row in prepared.train])
-    eval_every = train.eval_every if prepared.validation else 0
+    total_steps = steps_in(profile, [len(row.input_ids) for row in rows])
+    eval_every = train.eval_every if validates else 0
     return Settings(
         output_dir=folder,
         max_steps=total_steps,

@@ -37,6 +37,7 @@ from lab.modeling.weights import is_plain_adapter, load_checkpoint, save_trained
 from lab.training.batches import Batch, Batcher, Step, StepCounts, layout_of, longest_part, to_device, validation_layout
 from lab.training.guards import suspects
 from lab.training.measured import Measured, Pending
+from lab.training.ranks import Ranks
 from lab.training.recipe import Recipe
 from lab.training.sampler import StepSampler, StepSize
 from lab.training.settings import Settings
@@ -64,6 +65,7 @@ class LabTrainer(SFTTrainer):
         train_rows: list[Encoded],
         validation_rows: list[Encoded],
         callbacks: list[TrainerCallback],
+        rank: int = 0,
     ) -> None:
         self.recipe = recipe
         self.train_rows, self.validation_rows = train_rows, validation_rows
@@ -73,8 +75,9 @@ class LabTrainer(SFTTrainer):
         self._step: Step | None = None
         self._losses: Tensor | None = None
         self._fast: PackedStep | None = None
+        self._ranks: Ranks | None = None
         layout = layout_of(recipe, tokenizer.pad_token_id)
-        self._batcher, self._validation_batcher = Batcher(layout), Batcher(validation_layout(layout))
+        self._batcher, self._validation_batcher = Batcher(layout, rank), Batcher(validation_layout(layout), rank)
         super().__init__(
             model=model,
             args=settings,
@@ -100,8 +103,7 @@ class LabTrainer(SFTTrainer):
 
     def longest_batch(self) -> Batch:
         """Return the micro-batch that takes the most tokens of all in this run, padding included."""
-        (batch,) = self._batcher(longest_part(self.train_rows, self._sampler(), self._batcher)).batches
-        return batch
+        return self._batcher.batch(longest_part(self.train_rows, self._sampler(), self._batcher))
 
     def most_supervised_batch(self) -> Batch:
         """Return the micro-batch with the most supervised tokens, each of which has logits."""
@@ -109,8 +111,7 @@ class LabTrainer(SFTTrainer):
         rows = longest_part(
             self.train_rows, self._sampler(), self._batcher, lambda part: sum(counts[row.id] for row in part)
         )
-        (batch,) = self._batcher(rows).batches
-        return batch
+        return self._batcher.batch(rows)
 
     def get_train_dataloader(self) -> DataLoader[Encoded]:
         return DataLoader(self.train_rows, batch_sampler=self._sampler(), collate_fn=self.data_collator)
@@ -166,6 +167,17 @@ class LabTrainer(SFTTrainer):
             self._fast.release()
         self._fast = None
 
+    def join(self, ranks: Ranks) -> None:
+        """Train together with others from now on; this process's rank is that of its rows."""
+        self._ranks = ranks
+        ranks.equalise(self._trained)
+
+    def part(self) -> None:
+        """Be alone again."""
+        if self._ranks is not None:
+            self._ranks.leave()
+        self._ranks = None
+
     def train(self, *args: Any, **kwargs: Any) -> Any:
         with self.engaged():
             return super().train(*args, **kwargs)
@@ -178,7 +190,10 @@ class LabTrainer(SFTTrainer):
     def training_step(self, model: nn.Module, inputs: Step | Batch, num_items_in_batch: int | None = None) -> Tensor:
         """Return the loss of a step, or of one micro-batch; gradients are added up."""
         batches = inputs.batches if isinstance(inputs, Step) else [inputs]
-        self._losses = torch.stack([self._forward_backward(batch, num_items_in_batch) for batch in batches])
+        losses = [self._forward_backward(batch, num_items_in_batch) for batch in batches]
+        self._losses = torch.stack(losses) if losses else torch.zeros(0, device=self.args.device)
+        if self._ranks is not None:
+            self._losses = self._ranks.add(self._trained, self._losses)
         return self._losses.sum()
 
     def _forward_backward(self, batch: Batch, supervised: int | None) -> Tensor:
@@ -211,7 +226,10 @@ class LabTrainer(SFTTrainer):
         with torch.inference_mode():
             sums = [self._nll(self.model, to_device(batch, self.args.device)).sum().double() for batch in step.batches]
         self.model.train()
-        loss = float(torch.stack(sums).sum()) / max(step.counts.supervised, 1)
+        total = sum(sums, torch.zeros((), dtype=torch.float64, device=self.args.device))
+        if self._ranks is not None:
+            total = self._ranks.total(total)
+        loss = float(total) / max(step.counts.supervised, 1)
         metrics = {"eval_loss": loss, "eval_runtime": time.monotonic() - start}
         self.control: Any = self.callback_handler.on_evaluate(self.args, self.state, self.control, metrics)
         return metrics
@@ -238,10 +256,14 @@ class LabTrainer(SFTTrainer):
             rate = 0.0 if learning_rate is None else learning_rate
             self._pending.append(Pending(self.state.global_step, rate, self._step, self._losses, grad_norm))
             self._step = None
+        if self._ranks is not None:
+            self._ranks.agree(self.control)
         control = self.control
         due = control.should_evaluate or control.should_save or control.should_training_stop
         self._report(0 if due or self.recipe.device.value == "cpu" else 1)
         super()._maybe_log_save_evaluate(tr_loss, grad_norm, *args, learning_rate=learning_rate, **kwargs)
+        if self._ranks is not None:
+            self._ranks.agree(self.control)  # validation may have ended training
 
     def save_now(self) -> None:
         """Report all steps and save a checkpoint of the last, between two steps."""
@@ -253,6 +275,8 @@ class LabTrainer(SFTTrainer):
         """Tell the callbacks about all steps but the last `leave`."""
         while len(self._pending) > leave:
             self.measured = measured = self._pending.popleft().read()
+            if self._ranks is not None:
+                self._ranks.check()
             logs = {
                 "step": measured.step,
                 "loss": measured.loss,
@@ -273,6 +297,10 @@ class LabTrainer(SFTTrainer):
     def floating_point_ops(self, inputs: Any) -> int:
         """Return 0: transformers' count walks all modules, takes full training for granted, and is not used."""
         return 0
+
+    def _save_checkpoint(self, *args: Any, **kwargs: Any) -> None:
+        if self._ranks is None or self._ranks.leads:
+            super()._save_checkpoint(*args, **kwargs)
 
     def _save(self, output_dir: str | None = None, state_dict: dict[str, Any] | None = None) -> None:
         # PEFT would store frozen adapters too, and transformers the whole base though only some of it trains.

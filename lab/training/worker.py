@@ -97,7 +97,7 @@ def work(run: RunPaths, owner: RunPaths, writer: RunWriter, stop: StopWish) -> b
     writer.phase("queued", "waiting for a device")
     device = wait_for_device(
         run.id,
-        profile.launch.gpus,
+        min(profile.launch.gpus, profile.ranks if owner == run else 1),
         waiting=lambda line: writer.phase("queued", line),
         should_stop=stop.asked,
     )
@@ -107,16 +107,22 @@ def work(run: RunPaths, owner: RunPaths, writer: RunWriter, stop: StopWish) -> b
     writer.phase("starting", "loading libraries")
     if device.kind == "cpu":
         limit_cpu()
-    if device.shared:
-        writer.emit("alert", level="warning", text=device.shared)
-    with _telemetry(run, writer, device):
-        finished = _work_on(run, owner, writer, stop, profile, device)
+    for shared in (one.shared for one in (device, *device.more) if one.shared):
+        writer.emit("alert", level="warning", text=shared)
+    with _telemetry(run, writer, device) as sampler:
+        finished = _work_on(run, owner, writer, stop, profile, device, sampler)
     _sum_up(run, writer)
     return finished
 
 
 def _work_on(
-    run: RunPaths, owner: RunPaths, writer: RunWriter, stop: StopWish, profile: Profile, device: Device
+    run: RunPaths,
+    owner: RunPaths,
+    writer: RunWriter,
+    stop: StopWish,
+    profile: Profile,
+    device: Device,
+    sampler: Sampler,
 ) -> bool:
     if run.request.is_file():
         from lab.exporting.job import export
@@ -128,6 +134,9 @@ def _work_on(
         session = Session.open(run, owner, writer, profile, device)
     if profile.method.kind != "baseline" and not session.train(stop):
         return False
+    if device.more:  # one process answers
+        device.release_more()
+        sampler.narrow(device.visible)
     return session.evaluate(stop)
 
 
@@ -141,13 +150,13 @@ def _sum_up(run: RunPaths, writer: RunWriter) -> None:
 
 
 @contextlib.contextmanager
-def _telemetry(run: RunPaths, writer: RunWriter, device: Device) -> Iterator[None]:
-    # CUDA_VISIBLE_DEVICES names the run's GPU alone by now, so all that are visible are the run's
+def _telemetry(run: RunPaths, writer: RunWriter, device: Device) -> Iterator[Sampler]:
     indices = None if device.kind == "cuda" else ()
-    sampler = Sampler(run.telemetry, os.getpid(), indices, attempt=writer.attempt)
+    visible = device.all_visible
+    sampler = Sampler(run.telemetry, os.getpid(), indices, attempt=writer.attempt, visible=visible)
     sampler.start()
     try:
-        yield
+        yield sampler
     finally:
         sampler.stop()
         if sampler.error:

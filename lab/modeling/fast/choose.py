@@ -143,6 +143,7 @@ def _graph_obstacle(profile: Profile, config: Any, lengths: Sequence[int], pass_
         return "rotary positions that change with the length"
     row = statistics.fmean(lengths) if lengths else USUAL_ROW
     tokens = train.tokens_per_step or train.examples_per_step * row
+    tokens /= max(1, profile.launch.gpus)
     tokens = min(tokens, pass_tokens or tokens, train.micro_batch * row or tokens)
     return "" if tokens <= GRAPH_TOKENS else "steps are large enough to hide the launching of kernels"
 

@@ -52,6 +52,32 @@ def test_first_free_gpu_in_order() -> None:
     second.release()
 
 
+def test_several_gpus_are_taken_together_or_not_at_all() -> None:
+    cards = [gpu(0), gpu(1), gpu(2)]
+    other, lines = claim(cards), list[str]()
+    both = claim(cards, 2)
+    assert [both.index, *(device.index for device in both.more)] == [1, 2]
+    assert both.all_visible == "GPU-1,GPU-2"
+    both.release_more()
+    asked = wait_for_device(
+        "next", 2, waiting=lines.append, should_stop=give_up_after(lines, 1), list_gpus=lambda: cards, poll=0
+    )
+    assert asked is None
+    assert lines == ["waiting for 2 of GPU 0, 1, 2 behind me"]
+    single = claim(cards)
+    assert single.index == 2, "who waits for two has not taken one"
+    for device in (other, both, single):
+        device.release()
+
+
+def test_more_gpus_than_there_are_is_refused() -> None:
+    with pytest.raises(RunStateError, match=r"launch\.gpus = 3, and this process sees 2 GPUs"):
+        claim([gpu(0), gpu(1)], 3)
+    cpu = claim([], 3)
+    assert (cpu.kind, cpu.more) == ("cpu", ())
+    cpu.release()
+
+
 @pytest.mark.parametrize(("wanted", "cards"), [(0, [gpu(0)]), (1, [])], ids=["none wanted", "none there"])
 def test_cpu_where_no_gpu_is_wanted_or_there(wanted: int, cards: list[Gpu]) -> None:
     device = claim(cards, wanted)

@@ -10,9 +10,8 @@ from lab.profile.unbuilt import UNBUILT
 
 TREE = {"data": {"source": [{"name": "bundled:helpdesk"}]}}
 ASKED = [
-    ("launch.kind", "launch.kind=slurm", "'slurm'"),
-    ("launch.kind", "launch.kind=torchrun", "'torchrun'"),
-    ("launch.gpus", "launch.gpus=2", "2"),
+    ("launch.kind", ["launch.kind=slurm"], "'slurm'"),
+    ("method.variant on several GPUs", ["method.variant=pissa", "launch.gpus=2"], "'pissa'"),
 ]
 
 
@@ -20,10 +19,10 @@ def test_the_table_asks_for_every_entry() -> None:
     assert {key for key, _, _ in ASKED} == {entry.key for entry in UNBUILT}
 
 
-@pytest.mark.parametrize(("key", "assignment", "value"), ASKED, ids=[a for _, a, _ in ASKED])
-def test_it_is_refused_by_name(key: str, assignment: str, value: str) -> None:
+@pytest.mark.parametrize(("key", "sets", "value"), ASKED, ids=[key for key, _, _ in ASKED])
+def test_it_is_refused_by_name(key: str, sets: list[str], value: str) -> None:
     with pytest.raises(ProfileError) as caught:
-        resolve("x", TREE, {}, [assignment])
+        resolve("x", TREE, {}, sets)
     assert caught.value.problem == f"{key} = {value} is not built yet."
     instead = next(entry.instead for entry in UNBUILT if entry.key == key)
     assert caught.value.remedy == f"Set it to {instead} for now."
@@ -48,6 +47,7 @@ def test_it_is_refused_by_name(key: str, assignment: str, value: str) -> None:
         "data.group_by=author",
         "train.checkpointing=all",
         "launch.gpus=0",
+        "launch.gpus=8",
         "evaluate.weights=merged-bf16",
         'evaluate.task=[{name = "squad"}, {name = "own", source = {name = "rows.jsonl"}}]',
         'evaluate.metrics=["rouge", "json_match", "macro_f1", "bits_per_byte", "chrf", "bertscore"]',

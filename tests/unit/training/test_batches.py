@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -142,3 +143,18 @@ def test_validation_takes_more_at_once_than_training(training: int, validation: 
     layout = Layout(packed=training > 0, pad_token_id=0, rows=4, tokens=training, multiple=256)
     found = validation_layout(layout)
     assert (found.tokens, found.rows, found.packed, found.multiple) == (validation, 4, training > 0, 256)
+
+
+@pytest.mark.parametrize("layout", [packed(ranks=2), padded(ranks=2, rows=1)])
+def test_ranks_share_the_rows_of_a_step(layout: Layout) -> None:
+    whole = Batcher(replace(layout, ranks=1))(ROWS)
+    shares = [Batcher(layout, rank)(ROWS) for rank in (0, 1)]
+    assert [share.ids for share in shares] == [["a"], ["b", "c"]], "five tokens each"
+    assert [share.counts for share in shares] == [whole.counts] * 2, "each knows what the step holds"
+    assert Batcher(layout).split(ROWS) == [[place] for place in range(3)] if layout.rows else [[0], [1, 2]]
+
+
+def test_a_rank_without_a_row_has_no_batch() -> None:
+    first, second = (Batcher(packed(ranks=2), rank)(ROWS[:1]) for rank in (0, 1))
+    assert (first.ids, second.batches) == (["a"], [])
+    assert second.counts == StepCounts(5, 2, 1)

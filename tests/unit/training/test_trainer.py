@@ -11,7 +11,6 @@ import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer, TrainerCallback
 
 from lab.data.masks import IGNORED, Encoded
-from lab.data.prepare import Prepared
 from lab.errors import TrainingError
 from lab.modeling.choice import Choice
 from lab.modeling.hardware import Hardware
@@ -80,11 +79,10 @@ def make(folder: Path, output: Path, *sets: str, listener: Listener | None = Non
     recipe = decide(chosen, CPU, [len(row.input_ids) for row in train], sharable=True, config=base.config)
     recipe = dataclasses.replace(recipe, **{name: Choice(value, "") for name, value in choices.items()})
     model = METHODS["lora"](base.requires_grad_(False), chosen.method, 1)
-    prepared = Prepared(train, rows(5), [], {}, None, [])  # type: ignore[arg-type]
-    settings = trainer_settings(chosen, recipe, str(output), prepared)
+    settings = trainer_settings(chosen, recipe, str(output), train, validates=True)
     listener = listener or Listener()
     tokenizer = AutoTokenizer.from_pretrained(folder)
-    trainer = LabTrainer(model, settings, recipe, tokenizer, train, prepared.validation, [listener])
+    trainer = LabTrainer(model, settings, recipe, tokenizer, train, rows(5), [listener])
     listener.trainer = trainer
     return trainer
 
