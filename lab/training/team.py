@@ -84,7 +84,8 @@ class Team:
     def check(self) -> None:
         """Raise TrainingError where a member has died."""
         if self._died:
-            raise TrainingError(self._died, "Its error stands in worker.log: `lab runs logs`. Resume the run after.")
+            again = f"`lab runs resume {self._run.id}` goes on from the last checkpoint"
+            raise TrainingError(self._died, f"`lab runs logs {self._run.id}` may tell more; {again}.")
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
