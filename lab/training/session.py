@@ -6,7 +6,7 @@ import contextlib
 import json
 import os
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NoReturn
 
 import datasets
 import torch
@@ -15,7 +15,7 @@ import transformers
 from lab import atomic
 from lab.compare.tasks import metric_key
 from lab.data.prepare import Prepared, prepare
-from lab.errors import RunStateError
+from lab.errors import RunStateError, TrainingError
 from lab.evaluation.bertscore import prepare as prepare_scoring
 from lab.evaluation.run import Subject, evaluate
 from lab.evaluation.sets import QuestionSet, own_rows
@@ -148,7 +148,14 @@ class Session:
         """Return those that train with this process; None where there are none."""
         if not self.others:
             return contextlib.nullcontext()
-        return Team(self.run, self.others, Material(self.source, self.prepared.train, self.prepared.validation))
+        material = Material(self.source, self.prepared.train, self.prepared.validation)
+        return Team(self.run, self.others, material, self._give_up)
+
+    def _give_up(self, error: TrainingError) -> NoReturn:
+        """Write the end in the place of the main thread, which waits for numbers that never come."""
+        self.writer.end("failed", reason=error.problem, remedy=error.remedy)
+        self.writer.close()
+        os._exit(1)
 
     def _subject(self) -> Subject:
         """Return the model as `evaluate.weights` asks for it."""

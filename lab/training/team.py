@@ -13,7 +13,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -30,6 +30,8 @@ COMMAND = ("-P", "-m", "lab.training.rank")
 POLL_SECONDS = 0.2
 GRACE_SECONDS = 5.0
 """How long a member may take to be seen dead after its death was felt, and to end after all have trained."""
+STUCK_SECONDS = 20.0
+"""How long the leader may take to feel a member's death: over gloo it does at once, in a kernel of NCCL never."""
 
 
 @dataclass(frozen=True)
@@ -46,15 +48,20 @@ class Team:
 
     Args:
         visible: CUDA_VISIBLE_DEVICES of each other member; "" for the CPU.
+        stuck: is told, on a thread of its own, of a death that the leader does not come back from: it waits on its GPU
+            for numbers that never come, where no exception reaches it. Has to write the end and end the process.
 
     Raises:
         TrainingError: on leaving with an error, where a member's death is what lies behind it.
     """
 
-    def __init__(self, run: RunPaths, visible: Sequence[str], material: Material) -> None:
+    def __init__(
+        self, run: RunPaths, visible: Sequence[str], material: Material, stuck: Callable[[TrainingError], None]
+    ) -> None:
         self._run = run
         self._visible = visible
         self._material = material
+        self._stuck = stuck
         self._members: list[subprocess.Popen[bytes]] = []
         self._folder = tempfile.TemporaryDirectory(prefix="lab-team-")
         self._done = threading.Event()
@@ -84,8 +91,11 @@ class Team:
     def check(self) -> None:
         """Raise TrainingError where a member has died."""
         if self._died:
-            again = f"`lab runs resume {self._run.id}` goes on from the last checkpoint"
-            raise TrainingError(self._died, f"`lab runs logs {self._run.id}` may tell more; {again}.")
+            raise self._error()
+
+    def _error(self) -> TrainingError:
+        again = f"`lab runs resume {self._run.id}` goes on from the last checkpoint"
+        return TrainingError(self._died, f"`lab runs logs {self._run.id}` may tell more; {again}.")
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -106,26 +116,19 @@ class Team:
             self.check()
 
     def _watch(self) -> None:
-        """Notice a member's death, and end what the leader may be waiting for it in."""
+        """Notice a member's death, and whether the leader does."""
         while not self._done.wait(POLL_SECONDS):
             for rank, member in enumerate(self._members, 1):
                 if member.poll() not in (None, 0) and not self._done.is_set():
                     self._died = self._obituary(rank, member.returncode)
-                    _abort()
+                    if not self._done.wait(STUCK_SECONDS):
+                        self._stuck(self._error())
                     return
 
     def _obituary(self, rank: int, code: int) -> str:
         reason = self.meeting / f"failed-{rank}"
         how = reason.read_text(encoding="utf-8") if reason.is_file() else f"it ended with status {code}"
         return f"Process {rank + 1} of the {self.size} that trained this run has died: {how}"
-
-
-def _abort() -> None:
-    """End the collective operation that this process waits in: NCCL would not, before its time is over."""
-    from torch import distributed
-
-    if distributed.is_initialized():
-        distributed.distributed_c10d._abort_process_group()
 
 
 def _wait(member: subprocess.Popen[bytes], deadline: float) -> None:
