@@ -20,6 +20,7 @@ from lab.console.rows import RunRow
 from lab.console.runlist import RunList
 from lab.console.turns import politely
 from lab.runs.paths import RunPaths
+from lab.runs.store import short_id_among
 
 if TYPE_CHECKING:
     from lab.console.answers import Answers
@@ -137,7 +138,8 @@ class Feed:
         for chart in politely(live.charts):
             if chart.name in sizes:
                 draw(chart, *sizes[chart.name], ASCII if request.plain else UNICODE)
-        return replace(base, live=replace(live, sizes=request.chart_sizes), behind=behind)
+        short = short_id_among(row.id, (run.id for run in base.runs))
+        return replace(base, live=replace(live, sizes=request.chart_sizes, short_id=short), behind=behind)
 
     def _read_profiles(self, base: Snapshot, request: Request) -> Snapshot:
         return replace(base, profiles=self._profiles.read())
