@@ -24,7 +24,7 @@ from lab.runs.store import short_id_among
 
 if TYPE_CHECKING:
     from lab.console.answers import Answers
-    from lab.console.charts import Chart
+    from lab.console.charts import Chart, Pen
     from lab.console.comparing import Comparing
     from lab.console.live import Live, LiveReader
     from lab.console.profilelist import ProfileList, ProfileRow
@@ -40,7 +40,7 @@ class Snapshot:
 
     Attributes:
         fitting: folders of the runs that fit the filter; `complaint` says what is wrong with it.
-        colours: roles of the runs in the overlaid curves.
+        pens: what draws the runs in the overlaid curves.
         behind: more is waiting to be read.
         loaded: something was read; False before the first read.
     """
@@ -52,7 +52,7 @@ class Snapshot:
     profiles: tuple[ProfileRow, ...] = ()
     results: Results | None = None
     overlay: Chart | None = None
-    colours: tuple[tuple[Path, str], ...] = ()
+    pens: tuple[tuple[Path, Pen], ...] = ()
     answers: Answers | None = None
     system: System | None = None
     log: tuple[str, ...] = ()
@@ -149,8 +149,8 @@ class Feed:
         base = replace(base, results=results, behind=not results.tested)
         if not request.overlay:
             return base
-        chart, colours, behind = self._comparing.curves(base.runs, request)
-        return replace(base, overlay=chart, colours=colours, behind=base.behind or behind)
+        chart, pens, behind = self._comparing.curves(base.runs, request)
+        return replace(base, overlay=chart, pens=pens, behind=base.behind or behind)
 
     def _read_samples(self, base: Snapshot, request: Request) -> Snapshot:
         answers = self._comparing.answers.read(base.runs, request.marked, request.samples, request.study)
