@@ -67,13 +67,26 @@ def samples(entries: Sequence[Entry], *, rows: int = 3, sort: str = "index", sea
     """
     evaluated = [entry for entry in entries if entry.evaluation is not None]
     shared = _shared(evaluated)
-    common = set.intersection(*(set(entry.metrics) for entry in evaluated)) - WHOLE_SET
-    names = [column.key for column in quality_columns(common)]
+    names = _common(evaluated)
     found = [row for row in range(len(shared.ids)) if _mentions(shared, row, search.casefold())]
     if sort != "index":
         metric = _metric(sort, names)
         found = _sorted(shared.at(found), found, metric, spread=sort == "disagreement") if found else []
     return _shown(shared.at(found[:rows] if rows else found), names)
+
+
+def sort_label(entries: Sequence[Entry], sort: str) -> str:
+    """Return what people call the metric by which `samples` sorts; empty for "index". Raises like it."""
+    evaluated = [entry for entry in entries if entry.evaluation is not None]
+    if sort == "index" or not evaluated:
+        return ""
+    return quality_columns([_metric(sort, _common(evaluated))])[0].label
+
+
+def _common(entries: Sequence[Entry]) -> list[str]:
+    """Return the metrics that all of at least one run have and single rows can have."""
+    common = set.intersection(*(set(entry.metrics) for entry in entries)) - WHOLE_SET
+    return [column.key for column in quality_columns(common)]
 
 
 def row_scores(answers: Sequence[Answer], names: Sequence[str]) -> list[dict[str, float]]:

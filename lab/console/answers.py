@@ -27,12 +27,15 @@ class Answers:
 
     Attributes:
         labels: (run id, its name), in the table's order.
+        sort, metric: their order, and what people call the metric that it goes by.
         problem: why there are none.
     """
 
     title: str
     samples: tuple[Sample, ...] = ()
     labels: tuple[tuple[str, str], ...] = ()
+    sort: str = "index"
+    metric: str = ""
     problem: str = ""
 
 
@@ -52,13 +55,13 @@ class AnswersReader:
             if (title, stamp, ask) == self._key:
                 return self._answers
             from lab.compare.entry import row_labels
-            from lab.compare.samples import samples
+            from lab.compare.samples import samples, sort_label
 
             self._key = (title, stamp, ask)
             rows_shown = samples(entries, rows=0, sort=ask.sort, search=ask.search)
             named = row_labels(entries)
-            shown = [entry for entry in entries if entry.evaluation is not None]
-            self._answers = Answers(title, tuple(rows_shown), tuple((e.id, named[e.id]) for e in shown))
+            labels = tuple((entry.id, named[entry.id]) for entry in entries if entry.evaluation is not None)
+            self._answers = Answers(title, tuple(rows_shown), labels, ask.sort, sort_label(entries, ask.sort))
         except LabError as error:
             if self._answers.problem != error.problem:
                 self._answers = Answers(title, problem=error.problem)

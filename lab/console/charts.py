@@ -18,14 +18,22 @@ SMOOTHINGS = (0.0, 0.6, 0.9)
 GAP_SECONDS = 10.0
 
 
+Pen = tuple[str, int]
+"""What draws a curve: the role that colours it, and its turn. Where the colours begin again the next turn does, too."""
+
+
 @dataclass(frozen=True)
 class Curve:
-    """One line of a chart. NaN in `ys` breaks it; `marks` are the x of values that were not finite."""
+    """One line of a chart. NaN in `ys` breaks it; `marks` are the x of values that were not finite.
+
+    Each `turn` has a marker of its own: see `Pen`.
+    """
 
     role: str
     xs: tuple[float, ...]
     ys: tuple[float, ...]
     marks: tuple[float, ...] = ()
+    turn: int = 0
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from lab.console.looks import Looks
+from lab.console.runparts import START
 from lab.console.sampleparts import GAP, NARROWEST, Texts, below, beside
 from lab.console.widgets.parts import Part
 from lab.console.widgets.wrap import wrap
@@ -87,16 +88,18 @@ def invitation(title: str, model: str, kept: Sequence[str], width: int) -> list[
         return [
             [("Nobody to talk to yet.", "bold")],
             [],
-            [("A run answers once it is completed. ", "$quiet"), ("1", "bold $primary"), (" starts one.", "$quiet")],
+            [("A run answers once it is completed.", "$quiet")],
+            [],
+            *wrap(START, width),
         ]
-    rest: list[Part] = [("a", "bold $primary"), ("  an assistant's tool: quiz, feedback, study plan ...", "$quiet")]
     lines: list[list[Part]] = [
         *wrap([("Talk to ", ""), (title, "bold"), (f"  {model}", "$quiet")], width),
         [],
-        [("enter", "bold $primary"), ("  load the model and write; its weights stay loaded until x", "$quiet")],
-        rest,
+        [("enter", "bold $primary"), ("  load the model and write", "$quiet")],
+        [("a", "bold $primary"), ("      an assistant's tool: quiz, feedback, study plan ...", "$quiet")],
+        [("x", "bold $primary"), ("      give its memory back", "$quiet")],
     ]
     if kept:
-        lines += [[("o", "bold $primary"), (f"  {plural(len(kept), 'earlier conversation')}:", "$quiet")]]
-        lines += [[(f"   {sanitize(name, newlines=False)}", "$quiet")] for name in kept[:8]]
+        lines += [[("o", "bold $primary"), (f"      {plural(len(kept), 'earlier conversation')}:", "$quiet")]]
+        lines += [[(f"       {sanitize(name, newlines=False)}", "$quiet")] for name in kept[:8]]
     return lines

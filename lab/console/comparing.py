@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from lab.console.answers import AnswersReader
-from lab.console.charts import Chart
+from lab.console.charts import Chart, Pen
 from lab.console.request import Request
 from lab.console.results import EntryCache, OverlayReader, ResultsReader, selected
 from lab.console.rows import RunRow
@@ -22,9 +22,9 @@ class Comparing:
         self.answers = AnswersReader(entries)
         self._overlay = OverlayReader()
 
-    def curves(self, rows: Sequence[RunRow], request: Request) -> tuple[Chart, tuple[tuple[Path, str], ...], bool]:
-        """Return the losses over each other, the roles that draw the runs, and whether more is waiting."""
+    def curves(self, rows: Sequence[RunRow], request: Request) -> tuple[Chart, tuple[tuple[Path, Pen], ...], bool]:
+        """Return the losses over each other, what draws the runs, and whether more is waiting."""
         _, chosen = selected(rows, request.marked, request.study)
         chart, behind = self._overlay.read(chosen, request.view)
-        colours = tuple((row.folder, self._overlay.colour(row.folder)) for row in chosen if row.method != "baseline")
-        return chart, colours, behind
+        pens = self._overlay.pens([row.folder for row in chosen if row.method != "baseline"])
+        return chart, tuple(pens.items()), behind

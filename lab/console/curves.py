@@ -56,6 +56,7 @@ class RunCurves:
     Attributes:
         history: phases, evaluations, checkpoints, alerts and the end; its own curves stay empty.
         columns: loss, lr, grad_norm, memory_bytes over steps; `times` holds when each step ended (Unix seconds).
+        pace: tokens a second of each step alone.
         skipped: events that made no sense.
     """
 
@@ -65,6 +66,7 @@ class RunCurves:
         self.history = History()
         self.columns = {name: Columns() for name in CURVES}
         self.times = Columns()
+        self.pace = Columns()
         self.smoothed = Smoothed(self.columns["loss"])
         self.recent: deque[tuple[int, float]] = deque(maxlen=WINDOW + 1)
         self.step_tokens: deque[int] = deque(maxlen=WINDOW)
@@ -121,6 +123,7 @@ class RunCurves:
             return
         steps = [row[0] for row in rows]
         self.times.extend(steps, [row[1] for row in rows])
+        self.pace.extend(steps, [row[2] / row[3] if row[3] > 0 else None for row in rows])
         for index, name in enumerate(CURVES):
             self.columns[name].extend(steps, [row[4 + index] for row in rows])
         for step, t, tokens, seconds in (row[:4] for row in rows[-WINDOW - 1 :]):
@@ -131,7 +134,7 @@ class RunCurves:
 
     def _rewind(self, step: int) -> None:
         """Drop the steps that a resumed run replays; its pace is measured anew."""
-        for column in (*self.columns.values(), self.times):
+        for column in (*self.columns.values(), self.times, self.pace):
             column.rewind(step)
         self.smoothed.reset(self.smoothed.weight)
         for window in (self.recent, self.step_tokens, self.step_seconds):
@@ -149,6 +152,7 @@ class RunCurves:
         return eta_seconds(self.step, total, list(self.recent), since=self._attempt_start())
 
     def tokens_per_second(self) -> float | None:
+        """Return the speed over the last steps, without what lies between them."""
         return tokens_per_second(list(self.step_tokens), list(self.step_seconds))
 
     def _attempt_start(self) -> float | None:

@@ -20,10 +20,11 @@ from lab.console.rows import RunRow
 from lab.console.runlist import RunList
 from lab.console.turns import politely
 from lab.runs.paths import RunPaths
+from lab.runs.store import short_id_among
 
 if TYPE_CHECKING:
     from lab.console.answers import Answers
-    from lab.console.charts import Chart
+    from lab.console.charts import Chart, Pen
     from lab.console.comparing import Comparing
     from lab.console.live import Live, LiveReader
     from lab.console.profilelist import ProfileList, ProfileRow
@@ -39,7 +40,7 @@ class Snapshot:
 
     Attributes:
         fitting: folders of the runs that fit the filter; `complaint` says what is wrong with it.
-        colours: roles of the runs in the overlaid curves.
+        pens: what draws the runs in the overlaid curves.
         behind: more is waiting to be read.
         loaded: something was read; False before the first read.
     """
@@ -51,7 +52,7 @@ class Snapshot:
     profiles: tuple[ProfileRow, ...] = ()
     results: Results | None = None
     overlay: Chart | None = None
-    colours: tuple[tuple[Path, str], ...] = ()
+    pens: tuple[tuple[Path, Pen], ...] = ()
     answers: Answers | None = None
     system: System | None = None
     log: tuple[str, ...] = ()
@@ -137,7 +138,8 @@ class Feed:
         for chart in politely(live.charts):
             if chart.name in sizes:
                 draw(chart, *sizes[chart.name], ASCII if request.plain else UNICODE)
-        return replace(base, live=replace(live, sizes=request.chart_sizes), behind=behind)
+        short = short_id_among(row.id, (run.id for run in base.runs))
+        return replace(base, live=replace(live, sizes=request.chart_sizes, short_id=short), behind=behind)
 
     def _read_profiles(self, base: Snapshot, request: Request) -> Snapshot:
         return replace(base, profiles=self._profiles.read())
@@ -147,8 +149,8 @@ class Feed:
         base = replace(base, results=results, behind=not results.tested)
         if not request.overlay:
             return base
-        chart, colours, behind = self._comparing.curves(base.runs, request)
-        return replace(base, overlay=chart, colours=colours, behind=base.behind or behind)
+        chart, pens, behind = self._comparing.curves(base.runs, request)
+        return replace(base, overlay=chart, pens=pens, behind=base.behind or behind)
 
     def _read_samples(self, base: Snapshot, request: Request) -> Snapshot:
         answers = self._comparing.answers.read(base.runs, request.marked, request.samples, request.study)

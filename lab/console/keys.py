@@ -37,6 +37,11 @@ class Key:
     writes: bool = False
 
     @property
+    def name(self) -> str:
+        """The action without what it is given."""
+        return self.action.partition("(")[0]
+
+    @property
     def shown(self) -> str:
         """The keys as people read them."""
         return " ".join(_NAMES.get(key, key) for key in self.keys.split(","))
@@ -125,8 +130,8 @@ KEYS: tuple[Key, ...] = (
     # results
     Key("view", "v", "view", ("results",), "view", "Next view: table, bars, loss curves."),
     Key("study", "b", "study", ("results", "samples"), "", "Compare the next study, or the newest evaluated runs."),
-    Key("smooth_curves", "s", "smooth", ("results",), "", "Smooth the loss curves: off, .6, .9."),
-    Key("log_curves", "y", "log_axis", ("results",), "", "Logarithmic or linear loss curves."),
+    Key("smooth_curves", "s", "smooth", ("results",), "smooth", "Smooth the loss curves: off, .6, .9."),
+    Key("log_curves", "y", "log_axis", ("results",), "log y", "Logarithmic or linear loss curves."),
     Key("columns_left", "left,h", "shift(-1)", ("results",), "", "Earlier columns."),
     Key("columns_right", "right,l", "shift(1)", ("results",), "", "Later columns."),
     Key("notes", "n", "notes", ("results",), "notes", "Read warnings, notes, differences and signatures in full."),
@@ -210,4 +215,4 @@ def as_markdown() -> str:
 
 def writing_actions() -> set[str]:
     """Return the names of the actions that change something."""
-    return {key.action.partition("(")[0].removeprefix("app.") for key in KEYS if key.writes}
+    return {key.name.removeprefix("app.") for key in KEYS if key.writes}

@@ -26,10 +26,13 @@ class Live:
 
     Attributes:
         phase, detail: where the newest attempt is, and its line for people.
-        loss, smoothed, lr, grad_norm: of the newest step, or of the cursor's.
+        loss, smoothed, lr, grad_norm, meters: of the newest step, or of the cursor's.
+        tokens_per_second: over the last steps, or of the cursor's alone.
+        wh: up to now.
         cursor: the step that they belong to, None for the newest.
         quiet: seconds without an event in a run that should be stepping, in whole minutes; else None.
         read_share: the part of the event log that was read so far.
+        short_id: what names the run to every command.
         hint: why the view cannot be what was asked for.
         sizes: at which the charts are drawn already.
     """
@@ -56,6 +59,7 @@ class Live:
     notes: tuple[Note, ...] = ()
     quiet: int | None = None
     read_share: float = 1.0
+    short_id: str = ""
     hint: str = ""
     sizes: tuple[tuple[str, int, int], ...] = ()
 
@@ -109,10 +113,10 @@ class LiveReader:
             eval_loss=_newest_eval(history.evals, view.cursor),
             lr=nearest(curves.columns["lr"], step),
             grad_norm=nearest(curves.columns["grad_norm"], step),
-            tokens_per_second=curves.tokens_per_second(),
+            tokens_per_second=curves.tokens_per_second() if view.cursor is None else nearest(curves.pace, step),
             eta=curves.eta(row.total) if row.live and history.end is None else None,
             wh=None if meters.joules is None else meters.joules / 3600,
-            meters=tuple(meters.last.items()),
+            meters=tuple((meters.last if view.cursor is None else meters.near(nearest(curves.times, step))).items()),
             limit_watts=meters.limit_watts,
             memory_total=meters.gpu_total_bytes if meters.has_gpu else meters.memory_total_bytes,
             has_gpu=meters.has_gpu,

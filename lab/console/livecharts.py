@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 from lab.console.charts import Chart, Curve, cut, nearest, step_range
 from lab.console.curves import RunCurves
@@ -21,13 +22,16 @@ def live_charts(curves: RunCurves, meters: RunMeters, row: RunRow, view: View) -
     steps = _steps(curves, row, view)
     clock = _clock(curves, meters, steps, view)
     load = _power(meters, clock, view) if meters.has_gpu else _host_load(meters, clock, view)
-    return (
+    charts = (
         _loss(curves, steps, view),
         load,
         _step_chart("grad_norm", "grad norm", curves, steps, view, digits=2),
         _step_chart("lr", "learning rate", curves, steps, view, digits=None),
         _memory(meters, clock, view),
     )
+    if row.method != "baseline":
+        return charts
+    return tuple(replace(chart, empty="a baseline is not trained") if not chart.clock else chart for chart in charts)
 
 
 def _steps(curves: RunCurves, row: RunRow, view: View) -> tuple[float, float]:

@@ -22,6 +22,7 @@ def identity(live: Live, looks: Looks) -> tuple[list[Part], ...]:
     row = live.row
     sign, word = looks.state(row.state)
     left: list[Part] = [sign, (" ", ""), word, ("  ", ""), (row.title, "bold")]
+    left += [(f"  {live.short_id}", "$quiet")] if live.short_id not in row.title else []
     stepping = live.phase == "training" and live.loss is not None
     doing = ("" if stepping else live.detail) if row.live else (row.reason or row.detail)
     left += [(f"  {doing}", "$quiet")] if doing else []
@@ -41,11 +42,11 @@ def progress_line(live: Live, width: int, looks: Looks) -> Both:
     elif live.row.live and live.row.state == "training":
         right += [("  ETA ", "$quiet"), (duration(live.eta), "bold")]
     style = "$primary" if live.row.live else "$secondary"
-    return progress(live.share, max(width - width_of(right) - 1, 4), plain=looks.plain, style=style), right
+    return progress(live.share, max(width - width_of(right) - 2, 4), plain=looks.plain, style=style), right
 
 
 def facts(live: Live, view: View) -> list[Fact]:
-    """Return the numbers of the newest step, or of the cursor's, the weightiest first."""
+    """Return the numbers of the newest step, or of the cursor's alone, the weightiest first."""
     if live.loss is None:
         return machine_facts(live)
     found: list[Fact] = [("at step", str(live.cursor), "bold $accent")] if live.cursor is not None else []
@@ -56,7 +57,7 @@ def facts(live: Live, view: View) -> list[Fact]:
         found.append(("eval", number(live.eval_loss), "$accent"))
     if live.tokens_per_second is not None:
         found.append(("speed", speed(live.tokens_per_second), ""))
-    if live.wh is not None:
+    if live.wh is not None and live.cursor is None:
         found.append(("energy", f"{number(live.wh, 1)} Wh", ""))
     found += [("lr", rate(live.lr), ""), ("grad", number(live.grad_norm, 2), "")]
     return found + machine_facts(live)
@@ -86,7 +87,7 @@ def note_lines(live: Live, count: int) -> list[tuple[list[Part], ...]]:
     if live.hint or live.quiet is not None:
         lines[-1] = [(live.hint or f"no step for {(live.quiet or 0) // 60} min", "$warning")]
     warned = sum(note.kind in ("alert", "error") for note in live.notes)
-    alerts: list[Part] = [(f"{plural(warned, 'alert')}: a  ", "$warning")] if warned else []
+    alerts: list[Part] = [("a", "bold $primary"), (f" {plural(warned, 'alert')}  ", "$warning")] if warned else []
     safe: list[list[Part]] = [[*alerts, (text, "$quiet")] for text in SAFE] if live.row.live else []
     return [*((line,) for line in lines[:-1]), (lines[-1], *safe, alerts)]
 

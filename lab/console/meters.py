@@ -11,7 +11,7 @@ from bisect import bisect_left
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from lab.console.charts import GAP_SECONDS
+from lab.console.charts import GAP_SECONDS, nearest
 from lab.console.curves import BREATH_SECONDS, CHUNK
 from lab.console.turns import give_way
 from lab.jsonio import as_float
@@ -86,6 +86,11 @@ class RunMeters:
         self.limit_watts = total(gpu.get("limit_watts") for gpu in gpus)
         self.gpu_total_bytes = total(gpu.get("total_bytes") for gpu in gpus)
         self.memory_total_bytes = as_float(sample.get("memory_total_bytes"))
+
+    def near(self, t: float | None) -> dict[str, float | None]:
+        """Return the numbers of the samples closest to the moment `t` (Unix seconds); None for what is not known."""
+        found = {name: None if t is None else nearest(column, self.at(t)) for name, column in self.columns.items()}
+        return {name: y if y is not None and math.isfinite(y) else None for name, y in found.items()}
 
     def at(self, t: float) -> float:
         """Return the x that belongs to the moment `t` (Unix seconds)."""

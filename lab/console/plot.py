@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import re
 import threading
+from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -28,7 +29,8 @@ Cell = tuple[str, str]
 
 @dataclass(frozen=True)
 class Glyphs:
-    """The characters that a terminal can show."""
+    """The characters that a terminal can show. `turns` stand on the lines whose colours are used a second time, a
+    third ..."""
 
     marker: str = "braille"
     thin: str = "braille"
@@ -41,10 +43,22 @@ class Glyphs:
     bad: str = "×"
     cursor: str = "│"
     dash: str = "╌"
+    line: str = "━"
+    turns: str = "o+="
+
+    def mark(self, turn: int) -> str:
+        """Return what stands on the lines of a turn; empty for the first."""
+        return self.turns[(turn - 1) % len(self.turns)] if turn else ""
+
+    def sample(self, turn: int) -> str:
+        """Return a piece of a line of that turn, for legends."""
+        return self.line + (self.mark(turn) or self.line) + self.line
 
 
 UNICODE = Glyphs()
-ASCII = Glyphs("*", ".", "+", "|", "+", "-", "+", "o", "x", "|", "-")
+ASCII = Glyphs("*", ".", "+", "|", "+", "-", "+", "o", "x", "|", "-", "*")
+MARKS_APART = 9
+"""Columns between two marks of a line."""
 
 
 @lru_cache(maxsize=16)
@@ -113,8 +127,13 @@ def _role(code: str) -> str:
 
 
 def _overlay(cells: list[list[Cell]], chart: Chart, y_range: tuple[float, float], glyphs: Glyphs) -> None:
-    """Lay limit, cursor, single points and the marks of values that were not finite over the lines."""
+    """Lay marks of turns, limit, cursor, single points and the signs of values that were not finite over the lines."""
     height, width = len(cells), len(cells[0])
+    for number, curve in enumerate(chart.curves):
+        for column in range(number % MARKS_APART, width if curve.turn else 0, MARKS_APART):
+            up = _place(_level(curve, column / max(width - 1, 1), chart), y_range, height)
+            if up is not None:
+                _put(cells, height - 1 - up, column, (glyphs.mark(curve.turn), curve.role), over=True)
     level = None if chart.limit is None else _place(chart.limit, y_range, height)
     for column in range(width) if level is not None else ():
         _put(cells, height - 1 - (level or 0), column, (glyphs.dash, "limit"), over=False)
@@ -129,6 +148,17 @@ def _overlay(cells: list[list[Cell]], chart: Chart, y_range: tuple[float, float]
         across = _place(x, chart.x_range, width)
         if across is not None:
             _put(cells, 0, across, (glyphs.bad, "bad"), over=True)
+
+
+def _level(curve: Curve, share: float, chart: Chart) -> float:
+    """Return where the curve stands at that share of the x axis, as it is drawn; NaN where it does not."""
+    low, high = chart.x_range
+    x = low + share * (high - low)
+    right = min(max(bisect_left(curve.xs, x), 1), len(curve.xs) - 1)
+    if right < 1 or not curve.xs[0] <= x <= curve.xs[-1]:
+        return math.nan
+    (before, after), (one, other) = curve.xs[right - 1 : right + 1], scaled(curve.ys[right - 1 : right + 1], chart.log)
+    return one + (other - one) * ((x - before) / (after - before) if after > before else 0.0)
 
 
 def _place(value: float, ends: tuple[float, float], cells: int) -> int | None:

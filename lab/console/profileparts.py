@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 COLUMNS = (
     Column("name", "name", 20),
     Column("method", "method", 9),
-    Column("summary", "what", 24, flexible=True, rank=1),
+    Column("summary", "what", 12, flexible=True, rank=1),
 )
 KEY_WIDTH, ORIGIN_WIDTH = 22, 24
 

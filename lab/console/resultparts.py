@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from lab.console.looks import Looks
+from lab.console.widgets.blocks import Block
 from lab.console.widgets.parts import Part, width_of
 from lab.console.widgets.table import Column, Row
 from lab.text import display_width, pad
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
     from lab.compare.table import Table
 
 NAME_WIDTH = 18
+HEADS = 2
+"""Columns before the figures: name and method."""
 BOUNDS = ("floor", "ceiling")
 """Kinds of rows that frame the others: what chance agreement scores, and what the references do."""
 _NAMES = {"run": "bold", "artifact": "", "seeds": "italic"}
@@ -54,11 +57,11 @@ def _number(entry: Entry, figure: Figure) -> float | None:
     return float(value) if usable else None
 
 
-def table_columns(table: Table, figures: Sequence[Figure], rows: Sequence[Row]) -> list[Column]:
+def table_columns(figures: Sequence[Figure], rows: Sequence[Row]) -> list[Column]:
     """Return name and figures as columns; where room is short the last figures go first."""
     columns = [Column("name", "run", NAME_WIDTH, flexible=True), Column("method", "method", 8, rank=90)]
     for index, figure in enumerate(figures):
-        texts = [width_of(row.cells[index + 2]) for row in rows]
+        texts = [width_of(row.cells[index + HEADS]) for row in rows]
         width = max(display_width(figure.label), *texts, 4)
         columns.append(Column(figure.key, figure.label, width, right=True, rank=index + 1))
     return columns
@@ -85,21 +88,23 @@ def table_rows(
     return rows
 
 
-def bar_lines(table: Table, figures: Sequence[Figure], width: int, looks: Looks) -> list[list[Part]]:
-    """Return a block of bars for each figure, one bar a row, the best in another colour."""
+def bar_blocks(
+    table: Table, entries: Sequence[Entry], figures: Sequence[Figure], width: int, looks: Looks
+) -> list[Block]:
+    """Return a block for each figure: a title, and for each of `entries` a bar; the best stands out."""
     from lab.compare.views.cells import HALF, cell
 
-    lines: list[list[Part]] = []
+    blocks: list[Block] = []
     name_width = min(max((display_width(label) for label in table.labels.values()), default=4), 24)
     room = max(width - name_width - 24, 8)
     for figure in figures:
-        values = {entry.id: value for entry in table.entries if (value := _number(entry, figure)) is not None}
+        values = {entry.id: value for entry in entries if (value := _number(entry, figure)) is not None}
         if not values:
             continue
         top = 1.0 if figure.unit == "fraction" else max([*values.values(), 0.0]) or 1.0
         hint = {"higher": "more is better", "lower": "less is better"}.get(figure.better, "")
-        lines.append([(figure.label, "bold"), (f"  {hint}", "$quiet")])
-        for entry in table.entries:
+        lines: list[list[Part]] = [[(figure.label, "bold"), (f"  {hint}", "$quiet")]]
+        for entry in entries:
             bound = entry.kind in BOUNDS
             if bound and entry.id not in values:
                 continue
@@ -109,8 +114,8 @@ def bar_lines(table: Table, figures: Sequence[Figure], width: int, looks: Looks)
             style = "$success" if best else ("$quiet" if bound else "$curve-main")
             text = cell(entry, figure, HALF, mark="*" if best else "")
             lines.append([(pad(table.labels[entry.id], name_width) + "  ", "$quiet"), (bar, style), (f" {text}", "")])
-        lines.append([])
-    return lines
+        blocks.append(Block(figure.key, figure.label, [*lines, []]))
+    return blocks
 
 
 def sentence_lines(table: Table) -> list[list[Part]]:

@@ -7,11 +7,11 @@ tests of differences, which may take seconds, then with them.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lab.console.charts import Chart, Curve, cut
+from lab.console.charts import Chart, Curve, Pen, cut
 from lab.console.curves import RunCurves
 from lab.console.request import View
 from lab.console.rows import RunRow
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 MOST_ROWS = 12
 READ_SECONDS = 0.1
 COLOURS = ("main", "fourth", "fifth", "second", "sixth", "third")
+PENS: tuple[Pen, ...] = tuple((colour, turn) for turn in range(4) for colour in COLOURS)
 NEWEST = "*"
 """In the place of a study's name: the newest evaluated runs, of whatever study."""
 Stamp = tuple[tuple[Path, tuple[int, ...]], ...]
@@ -134,7 +135,7 @@ class ResultsReader:
         """Return the comparison as far as it is made; `tested` is False while there is more to do."""
         title, chosen = selected(rows, marked, study)
         if not chosen:
-            return self._keep((title, ()), Results(title, problem="no run has been evaluated yet", tested=True))
+            return self._keep((title, ()), Results(title, problem="No run has been evaluated yet.", tested=True))
         try:
             own, entries = self._entries.read(chosen)
             others, infos = self._entries.untuned(rows)
@@ -181,11 +182,11 @@ def _axes(title: str) -> tuple[str, ...]:
 
 
 class OverlayReader:
-    """The losses of several runs in one chart; colours belong to runs and stay when others come and go."""
+    """The losses of several runs in one chart; pens belong to runs and stay when others come and go."""
 
     def __init__(self) -> None:
         self._curves: dict[Path, RunCurves] = {}
-        self._colours: dict[Path, str] = {}
+        self._pens: dict[Path, Pen] = {}
 
     def read(self, rows: Sequence[RunRow], view: View) -> tuple[Chart, bool]:
         """Return the chart, and whether more is waiting to be read."""
@@ -196,22 +197,30 @@ class OverlayReader:
             behind = (curves.read(READ_SECONDS) and curves.read_share < 1) or behind
         return self._chart(own, view), behind
 
-    def colour(self, folder: Path) -> str:
-        """Return the role that draws the run: the same as before, else the least used one."""
-        if folder not in self._colours:
-            used = list(self._colours.values())
-            self._colours[folder] = min(COLOURS, key=used.count)
-        return self._colours[folder]
+    def pens(self, folders: Sequence[Path]) -> dict[Path, Pen]:
+        """Return what draws the runs: each one's own from before, else the first that is free among them."""
+        given: dict[Path, Pen] = {}
+        for folder in folders:
+            if (own := self._pens.get(folder)) is not None and own not in given.values():
+                given[folder] = own
+        for folder in folders:
+            if folder not in given:
+                free = (pen for pen in PENS if pen not in given.values())
+                given[folder] = next(free, PENS[len(given) % len(PENS)])
+        self._pens |= given
+        return given
 
     def _chart(self, rows: Sequence[RunRow], view: View) -> Chart:
         last = max((curves.step for curves in self._curves.values()), default=0)
         ends = (1.0, float(max(last, 2)))
+        pens = self.pens([row.folder for row in rows])
         lines: list[Curve] = []
         for row in rows:
             curves = self._curves[row.folder]
             column = curves.smoothed.follow(view.smoothing) if view.smoothing else curves.columns["loss"]
             if len(column):
-                lines.append(cut(self.colour(row.folder), column, ends, view.columns))
+                role, turn = pens[row.folder]
+                lines.append(replace(cut(role, column, ends, view.columns), turn=turn))
         log = view.log and any(y > 0 for line in lines for y in line.ys)
         note = " · ".join(([f"smoothed .{view.smoothing * 10:.0f}"] if view.smoothing else []) + (["log"] * log))
         return Chart(

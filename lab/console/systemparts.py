@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from lab.console.looks import Looks
 from lab.console.widgets.bars import progress, sparkline
 from lab.console.widgets.parts import Part, fit
+from lab.console.widgets.wrap import wrap
 from lab.text import byte_size, number, pad
 
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ def system_lines(system: System, width: int, looks: Looks) -> list[list[Part]]:
     for gpu in system.gpus:
         lines += [*gpu_lines(gpu, width, looks), []]
     if not system.gpus:
-        lines += [heading("GPU", "", width, looks), [(NO_GPU, "$quiet")], []]
+        lines += [heading("GPU", "", width, looks), *wrap([(NO_GPU, "$quiet")], width), []]
     lines += host_lines(system, width, looks)
     lines += [[], heading("workers of runs", "", width, looks)]
     return lines + (process_lines(system.workers, "memory") or [[("No run is alive on this machine.", "$quiet")]])

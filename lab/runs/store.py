@@ -138,7 +138,16 @@ def short_ids(ids: Iterable[str]) -> dict[str, str]:
     """Return for each of all ids the shortest end of it that `find_run` takes: mostly its last four characters."""
     ids = list(ids)
     every = "\n".join(ids)
-    return {one: next((end for end in _ends(one) if every.count(end) == 1), one) for one in ids}
+    return {one: _shortest(one, every) for one in ids}
+
+
+def short_id_among(run_id: str, ids: Iterable[str]) -> str:
+    """Return the shortest end of one id: what `short_ids` has for it, without looking for the others'."""
+    return _shortest(run_id, "\n".join(ids))
+
+
+def _shortest(run_id: str, every: str) -> str:
+    return next((end for end in _ends(run_id) if every.count(end) == 1), run_id)
 
 
 def _ends(run_id: str) -> list[str]:

@@ -92,7 +92,7 @@ def test_a_resume_drops_the_steps_that_it_replays(run: RunPaths) -> None:
     )
     curves.read(1.0)
     assert curves.step == 30
-    assert list(curves.columns["loss"].x) == [float(n) for n in range(1, 31)]
+    assert list(curves.columns["loss"].x) == list(curves.pace.x) == [float(n) for n in range(1, 31)]
     assert set(curves.columns["loss"].y[20:]) == {9.0}
     smoothed = curves.smoothed.follow(0.9)
     assert len(smoothed) == 30
@@ -176,6 +176,26 @@ def test_a_pause_between_attempts_takes_no_room_and_breaks_the_line(run: RunPath
     assert meters.x < 10
     assert meters.columns["cpu_percent"].y_bounds.nonfinite == 1
     assert meters.at(START + 90_000) > meters.at(START + 2)
+
+
+def test_the_cursor_reads_what_belongs_to_its_step_alone(tmp_path: Path) -> None:
+    run = write_run(tmp_path, Plan(state="training", done=0, total=9))
+    append(run.events, [step(n, seconds=float(n)) for n in range(1, 5)])
+    append(run.telemetry, [{"t": START + n, "gpus": None, "cpu_percent": 10.0 * n} for n in range(1, 5)])
+    info = read_run(run)
+    assert info is not None
+    reader = LiveReader(run)
+    reader.read()
+    newest = reader.live(row_of(info), View())
+    assert (newest.tokens_per_second, newest.meter("cpu_percent")) == (pytest.approx(400 / 10), 40.0)
+    at_two = reader.live(row_of(info), View(cursor=2))
+    assert (at_two.tokens_per_second, at_two.meter("cpu_percent")) == (50.0, 20.0)
+    assert at_two.meter("watts") is None
+
+
+def test_nothing_is_near_where_nothing_was_measured(run: RunPaths) -> None:
+    assert set(RunMeters(run).near(START).values()) == {None}
+    assert set(RunMeters(run).near(None).values()) == {None}
 
 
 def test_charts_are_made_anew_once_a_second_or_when_asked_otherwise(

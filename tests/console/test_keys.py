@@ -11,7 +11,8 @@ from lab.console.app import LabApp, make_page
 from lab.console.keys import EVERYWHERE, KEYS, PAGES, PANELS, as_markdown, bindings, keys_of
 from lab.console.screens.help import help_parts
 from lab.console.screens.rating import RatingPanel
-from tests.console.driving import press, settle
+from tests.console.conftest import make_app
+from tests.console.driving import press, screen_text, settle, type_text
 
 
 def owner_of(page: str) -> type:
@@ -59,6 +60,66 @@ def test_bindings_carry_ids_for_keymaps() -> None:
 def test_the_readme_table_holds_every_key() -> None:
     text = as_markdown()
     assert all(key.help in text for key in KEYS)
+
+
+@pytest.mark.parametrize(
+    ("keys", "offered", "withheld"),
+    [
+        ("2", ["enter watch", "x stop", "l log"], ["r resume"]),  # a run in training
+        ("2 down", ["r resume"], ["x stop"]),
+        ("2 G", ["enter watch"], ["x stop", "r resume"]),
+        ("2 slash", ["enter keep it", "esc put it away"], ["x stop", "q leave"]),
+        ("2 slash escape", ["x stop", "q leave"], ["keep it"]),
+        ("3", ["x stop", "s smooth"], ["r resume", "c chart"]),
+        ("3 f", ["c chart"], []),
+        ("3 down down down down down down", ["l log", "i why"], ["s smooth", "y log y", "z zoom"]),  # a baseline
+        ("4 down", ["space mark", "o sort", "v view"], ["s smooth", "y log y"]),
+        ("4 g", ["o sort"], ["space mark"]),  # the floor
+        ("4 down v", ["o sort"], ["space mark", "s smooth"]),
+        ("4 down v v", ["s smooth", "y log y"], ["space mark", "o sort"]),
+        ("5", ["↓ next", "/ search"], ["r rate"]),
+        ("7", ["enter write"], ["n new"]),
+    ],
+)
+async def test_only_keys_that_do_something_are_offered(
+    app: LabApp, keys: str, offered: list[str], withheld: list[str]
+) -> None:
+    async with app.run_test(size=(130, 30)) as pilot:
+        await settle(pilot)
+        await press(pilot, *keys.split())
+        footer = screen_text(pilot).splitlines()[-1]
+        assert [text for text in offered if text not in footer] == []
+        assert [text for text in withheld if text in footer] == []
+
+
+@pytest.mark.parametrize("page", ["2", "3", "4", "5", "6", "7"])
+async def test_where_nothing_is_only_the_keys_of_all_pages_are_offered(empty_home: Path, page: str) -> None:
+    app = make_app(empty_home)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await settle(pilot)
+        await press(pilot, page)
+        assert screen_text(pilot).splitlines()[-1].split() == ["?", "help", "^p", "more", "q", "leave"]
+
+
+@pytest.mark.parametrize(
+    ("search", "offered", "withheld"),
+    [
+        ("mine", ["enter start", "e edit a copy", "v plan", "a all values"], []),
+        ("wrong", ["/ search"], ["enter start", "e edit a copy", "v plan", "a all values"]),
+        ("no such profile", ["/ search"], ["enter start"]),
+    ],
+)
+async def test_what_a_profile_cannot_do_is_not_offered(
+    app: LabApp, profiles: Path, search: str, offered: list[str], withheld: list[str]
+) -> None:
+    async with app.run_test(size=(130, 30)) as pilot:
+        await settle(pilot)
+        await press(pilot, "1", "slash")
+        await type_text(pilot, search)
+        await press(pilot, "enter")
+        footer = screen_text(pilot).splitlines()[-1]
+        assert [text for text in offered if text not in footer] == []
+        assert [text for text in withheld if text in footer] == []
 
 
 @pytest.mark.parametrize("page", [*PAGES, *PANELS])

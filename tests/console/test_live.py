@@ -90,17 +90,36 @@ async def test_zoom_stays_on_the_tail(app: LabApp) -> None:
 async def test_the_cursor_reads_values(app: LabApp) -> None:
     async with app.run_test(size=(120, 36)) as pilot:
         await settle(pilot)
-        await press(pilot, "3", "left")
+        await press(pilot, "3")
+        assert "   speed 4.6k tok/s" in screen_text(pilot)
+        await press(pilot, "left")
         assert app.request.view.cursor == 132
         await press(pilot, "left", "b")
         assert app.request.view.cursor is not None
         assert app.request.view.cursor < 132
         assert f"at step {app.request.view.cursor}" in screen_text(pilot)
+        assert "   speed 4." in screen_text(pilot)
         await press(pilot, "right", "w", "right")
         assert app.request.view.cursor == 132
         await press(pilot, "escape")
         assert app.request.view.cursor is None
         assert "at step" not in screen_text(pilot)
+
+
+async def test_a_named_run_tells_its_id_too(app: LabApp) -> None:
+    async with app.run_test(size=(80, 24)) as pilot:
+        await settle(pilot)
+        await press(pilot, "3")
+        assert screen_text(pilot).count("91bc") == 1  # its title ends on it
+        await press(pilot, *["down"] * 4)
+        assert "QLoRA  4b1d" in screen_text(pilot)
+
+
+async def test_a_baseline_has_no_steps_to_come(app: LabApp) -> None:
+    async with app.run_test(size=(80, 24)) as pilot:
+        await settle(pilot)
+        await press(pilot, "3", *["down"] * 8)
+        assert "a baseline is not trained" in screen_text(pilot)
 
 
 async def test_a_click_into_the_loss_puts_the_cursor_there(app: LabApp) -> None:

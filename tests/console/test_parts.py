@@ -5,10 +5,11 @@ from __future__ import annotations
 import pytest
 
 from lab.console.answers import marked_words
-from lab.console.widgets.frame import action_at, key_links, length, tab_links
+from lab.console.widgets.frame import action_at, key_links, length, tab_links, typing_links
 from lab.console.widgets.lines import clipped
 from lab.console.widgets.parts import Part, fit, lay, width_of
 from lab.console.widgets.table import GAP, Column, cell, layout
+from lab.console.widgets.wide import furthest, in_sight, without
 from lab.console.widgets.wrap import wrap
 from lab.text import display_width
 
@@ -74,6 +75,19 @@ def test_columns_without_room_are_left_out(width: int, expected: list[tuple[int,
         assert sum(w for _, w in found) + GAP * (len(found) - 1) == width
 
 
+WIDE = [Column("name", "run", 10, flexible=True), *(Column(str(n), str(n), 6, rank=n + 1) for n in range(5))]
+
+
+@pytest.mark.parametrize(
+    ("width", "first", "seen", "last"),
+    [(50, 0, 5, 0), (49, 0, 4, 1), (26, 0, 2, 3), (26, 3, 2, 3), (26, 4, 1, 3), (9, 0, 0, 4)],
+)
+def test_columns_are_moved_through(width: int, first: int, seen: int, last: int) -> None:
+    assert in_sight(WIDE, 1, first, width) == seen
+    assert furthest(WIDE, 1, width) == last
+    assert [column.name for column in without(WIDE, 1, first)] == ["name", *map(str, range(first, 5))]
+
+
 @pytest.mark.parametrize("right", [False, True])
 def test_cells_fill_their_width(right: bool) -> None:
     parts: list[Part] = [("日本", "a"), ("語 and more", "b")]
@@ -90,6 +104,23 @@ def test_tabs_and_keys_never_overflow_where_pages_have_room(width: int) -> None:
     keys = key_links("live", width, readonly=False)
     assert length(keys) <= width + 2
     assert "help" in "".join(text for text, _, _ in keys)
+
+
+def test_keys_without_effect_leave_their_place_to_others() -> None:
+    every, fewer = (
+        [text.strip() for text, _, action in key_links("live", 60, readonly=False, idle=idle) if action]
+        for idle in ((), ("stop", "resume"))
+    )
+    assert "stop" in every
+    assert "stop" not in fewer
+    assert "zoom" not in every
+    assert "zoom" in fewer
+
+
+@pytest.mark.parametrize(("width", "count"), [(5, 0), (10, 1), (23, 1), (24, 2), (80, 2)])
+def test_a_line_that_is_typed_into_offers_its_own_keys(width: int, count: int) -> None:
+    links = typing_links((("enter", "keep"), ("esc", "put away")), width)
+    assert len(links) == 3 * count
 
 
 @pytest.mark.parametrize("width", [40, 60, 78, 118])

@@ -43,6 +43,8 @@ async def test_verdicts_are_written_and_the_result_has_an_interval(app: LabApp, 
         text = screen_text(pilot)
         assert "0 of 2 judged" in text
         assert "LoRA" not in text.partition("which answer")[2]
+        assert "1 better" in text
+        assert "u undo" not in text
         await press(pilot, "1")
         assert len(choices(home)) == 1
         await press(pilot, "right")
@@ -51,6 +53,8 @@ async def test_verdicts_are_written_and_the_result_has_an_interval(app: LabApp, 
         assert "2 of 2 judged" in text
         assert "LoRA wins" in text
         assert "of them the same answer" in text
+        assert "1 better" not in text
+        assert "u undo" in text
         await press(pilot, "escape")
         assert app.current_mode == "samples"
         await press(pilot, "r")

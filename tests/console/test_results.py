@@ -12,8 +12,15 @@ from textual.pilot import Pilot
 
 from lab.console import acts
 from lab.console.app import LabApp
+from lab.console.charts import Pen
+from lab.console.looks import Looks
+from lab.console.plot import ASCII
+from lab.console.results import OverlayReader
+from lab.console.widgets.blocks import Blocks
+from lab.console.widgets.chart import legend_lines
 from lab.runs.labels import Labels, write_labels
 from lab.runs.paths import RunPaths
+from tests.console.conftest import make_app
 from tests.console.driving import press, screen_text, settle, table_text, type_text, wait_for
 from tests.fixtures.console_runs import MESSAGES
 from tests.fixtures.folders import add_evaluation, answered
@@ -60,12 +67,12 @@ async def test_results_have_three_views(app: LabApp) -> None:
         await press(pilot, "v")
         await wait_for(pilot, lambda: app.snapshot.overlay is not None)
         await settle(pilot)
-        assert "━━ LoRA" in screen_text(pilot)
+        assert "━━━ LoRA" in screen_text(pilot)
         assert len(app.snapshot.overlay.curves) == 2  # type: ignore[union-attr]
-        before = dict(app.snapshot.colours)
+        before = dict(app.snapshot.pens)
         app.mark(next(row.folder for row in app.snapshot.runs if row.title == "QLoRA"))
         await settle(pilot)
-        assert dict(app.snapshot.colours).items() <= before.items()
+        assert dict(app.snapshot.pens).items() <= before.items()
         await press(pilot, "y", "s")
         await settle(pilot)
         assert app.snapshot.overlay is not None
@@ -76,10 +83,94 @@ async def test_columns_that_have_no_room_are_reached(app: LabApp) -> None:
     async with app.run_test(size=(60, 20)) as pilot:
         await results_ready(pilot, app)
         assert "peak memory" not in screen_text(pilot)
-        await press(pilot, *["right"] * 5)
+        assert "columns 1-3 of 7  ← →" in screen_text(pilot)
+        await press(pilot, *["right"] * 9)
         assert "peak memory" in screen_text(pilot)
+        assert "columns 5-7 of 7" in screen_text(pilot)  # no column is given up for an empty place
         await press(pilot, "left", "h", "left", "left", "left", "left")
         assert "JSON match" in screen_text(pilot)
+        await pilot.resize_terminal(140, 36)
+        await settle(pilot)
+        assert "columns" not in screen_text(pilot)
+
+
+async def test_the_column_that_is_sorted_by_comes_into_sight(app: LabApp) -> None:
+    async with app.run_test(size=(60, 20)) as pilot:
+        await results_ready(pilot, app)
+        await press(pilot, *["o"] * 6)
+        assert "by peak memory   columns 4-6 of 7" in screen_text(pilot)
+        await press(pilot, "o", "o", "o")
+        assert "by JSON match   columns 1-3 of 7" in screen_text(pilot)
+
+
+async def test_bars_follow_the_order_of_the_table_and_are_moved_through(app: LabApp) -> None:
+    async with app.run_test(size=(80, 24)) as pilot:
+        await results_ready(pilot, app)
+        await press(pilot, "o", "o", "o", "O", "v")
+        assert app.screen.query_one(Blocks).place == 14  # two figures of five rows stand above
+
+        def names() -> list[str]:
+            return [line.split()[0] for line in table_text(pilot)[3:9] if line.strip()]
+
+        assert names() == ["token", "baseline", "QLoRA", "LoRA", "floor", "ceiling"]
+        await press(pilot, "right")
+        assert "train time  less is better" in table_text(pilot)[3]
+        await press(pilot, "down", "left")
+        assert "train time" in table_text(pilot)[3]
+        await press(pilot, "left", "left", "left", "left")
+        assert "JSON match" in table_text(pilot)[3]
+        assert "lines 1-" in table_text(pilot)[2]
+        await press(pilot, "end")
+        assert "-41 of 41" in table_text(pilot)[2]
+        await press(pilot, "pageup", "home")
+        assert "lines 1-" in table_text(pilot)[2]
+
+
+async def test_without_a_cursor_nothing_is_marked(app: LabApp) -> None:
+    async with app.run_test(size=(80, 24)) as pilot:
+        await results_ready(pilot, app)
+        await press(pilot, "down", "v", "space", "enter")
+        assert app.request.marked == ()
+        assert app.current_mode == "results"
+
+
+async def test_an_empty_page_has_one_view(empty_home: Path) -> None:
+    app = make_app(empty_home)
+    async with app.run_test(size=(60, 20)) as pilot:
+        await settle(pilot)
+        await press(pilot, "4", "v", "v")
+        assert "Nothing to compare yet" in screen_text(pilot)
+        assert "lab demo --quick" in screen_text(pilot)
+
+
+def test_no_two_runs_of_a_chart_are_drawn_alike() -> None:
+    folders = [Path(str(number)) for number in range(30)]
+    reader = OverlayReader()
+    first = reader.pens(folders[:8])
+    assert [turn for _, turn in first.values()] == [0] * 6 + [1] * 2
+    later = reader.pens(folders[6:14])
+    assert len(set(later.values())) == 8
+    assert all(later[folder] == first[folder] for folder in folders[6:8])
+    both = reader.pens(folders[:14])
+    assert len(set(both.values())) == 14
+    assert len(reader.pens(folders)) == 30  # more than there are pens
+
+
+@pytest.mark.parametrize(
+    ("width", "most", "expected"),
+    [
+        (60, 4, ["━━━ one   ━o━ two   ━+━ three"]),
+        (20, 4, ["━━━ one   ━o━ two", "━+━ three"]),
+        (20, 1, ["━━━ one   and 2 more"]),
+    ],
+)
+def test_the_legend_tells_the_turns_apart_and_counts_what_it_leaves_out(
+    width: int, most: int, expected: list[str]
+) -> None:
+    drawn: list[tuple[Pen, str]] = [(("main", 0), "one"), (("main", 1), "two"), (("main", 2), "three")]
+    lines = legend_lines(drawn, width, most, Looks())
+    assert ["".join(text for text, _ in line).rstrip() for line in lines] == expected
+    assert [ASCII.sample(turn) for turn in (0, 1)] == ["***", "*o*"]
 
 
 async def test_the_comparison_can_be_read_in_full(app: LabApp) -> None:

@@ -14,10 +14,11 @@ from lab.console.app import LabApp
 from lab.console.screens.confirm import ConfirmPanel
 from lab.console.screens.form import FormPanel
 from lab.console.screens.logpeek import LogPanel
-from lab.runs.labels import read_labels
+from lab.runs.labels import Labels, read_labels
 from lab.runs.paths import RunPaths
+from tests.console.conftest import make_app
 from tests.console.driving import press, screen_text, settle, table_text, type_text, wait_for
-from tests.fixtures.console_runs import LIVE
+from tests.fixtures.console_runs import LIVE, Plan, write_run
 
 FAILED = "20261122-0215-smollm2-135m-lora-c0de"
 Typed = Callable[..., Any]
@@ -263,8 +264,40 @@ async def test_archived_runs_leave_the_list_and_come_back(app: LabApp, home: Pat
         await press(pilot, "down", "a")
         await wait_for(pilot, lambda: any(row.archived for row in app.snapshot.runs))
         assert "full-5e5e" not in screen_text(pilot)
+        assert "1 archived: A shows them" in screen_text(pilot)
         await press(pilot, "A")
-        assert "full-5e5e" in screen_text(pilot)
+        assert "?  archived    smollm2-135m-full-5e5e" in screen_text(pilot)
+        assert "A shows them" not in screen_text(pilot)
+        await press(pilot, "up")
+        assert "lost, archived: a puts it back" in screen_text(pilot)
+
+
+async def test_a_list_of_archived_runs_says_how_to_see_them(tmp_path: Path) -> None:
+    write_run(tmp_path / "runs", Plan(labels=Labels(archived=True)))
+    app = make_app(tmp_path)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await settle(pilot)
+        assert "Every run that fits is archived: A shows them." in screen_text(pilot)
+
+
+async def test_the_column_that_is_sorted_by_is_there(app: LabApp) -> None:
+    async with app.run_test(size=(80, 24)) as pilot:
+        await settle(pilot)
+        assert " Wh" not in screen_text(pilot)
+        await press(pilot, *["o"] * 5)
+        assert "by energy" in screen_text(pilot)
+        assert " Wh" in screen_text(pilot)
+
+
+async def test_a_list_that_is_longer_than_the_screen_says_where_it_stands(app: LabApp) -> None:
+    async with app.run_test(size=(80, 14)) as pilot:
+        await settle(pilot)
+        assert "run  1-7 of 7" not in screen_text(pilot)
+        await pilot.resize_terminal(80, 11)
+        await settle(pilot)
+        assert "run  1-6 of 7" in screen_text(pilot)
+        await press(pilot, "G")
+        assert "run  2-7 of 7" in screen_text(pilot)
 
 
 async def test_what_is_refused_is_said_in_two_sentences(app: LabApp, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -46,16 +46,31 @@ async def test_samples_are_sorted_and_searched(app: LabApp) -> None:
     async with app.run_test(size=(100, 30)) as pilot:
         await settle(pilot)
         await press(pilot, "5", "o")
-        assert "worst first" in screen_text(pilot)
+        assert "worst JSON match first" in screen_text(pilot)
         assert "row-17" in screen_text(pilot)
         await press(pilot, "o")
-        assert "widest disagreement first" in screen_text(pilot)
+        assert "widest disagreement in JSON match first" in screen_text(pilot)
         await press(pilot, "slash")
         await type_text(pilot, "LAMP")
         assert "of 5" in screen_text(pilot)
         assert "charged me twice" in screen_text(pilot)
         await press(pilot, "escape")
         assert "of 24" in screen_text(pilot)
+
+
+async def test_texts_that_go_on_below_say_so(app: LabApp) -> None:
+    async with app.run_test(size=(60, 20)) as pilot:
+        await settle(pilot)
+        await press(pilot, "5")
+        assert "lines 1-17 of" in screen_text(pilot)
+        await press(pilot, "pagedown")
+        assert "lines 1-" not in screen_text(pilot)
+        await press(pilot, "o")
+        assert "worst JSON match first" in screen_text(pilot)
+        assert "pgdn" in screen_text(pilot)
+        await pilot.resize_terminal(120, 50)
+        await settle(pilot)
+        assert "pgdn" not in screen_text(pilot)
 
 
 async def test_a_sample_is_copied_whole(app: LabApp) -> None:

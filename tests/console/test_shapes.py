@@ -94,6 +94,15 @@ def test_single_points_limit_and_cursor_stand_where_they_belong() -> None:
     assert {"dot", "limit", "cursor", "main"} <= roles
 
 
+def test_a_second_turn_of_the_colours_stands_on_its_line() -> None:
+    lines = (Curve("main", (1.0, 100.0), (1.0, 1.0)), Curve("main", (1.0, 50.0, 100.0), (2.0, 2.0, NAN), turn=1))
+    rows = draw(Chart("loss", "loss", curves=lines, x_range=(1.0, 100.0)), 80, 10)
+    marked = [(x, y) for y, row in enumerate(rows) for x, (c, role) in enumerate(row) if (c, role) == ("o", "main")]
+    assert len({y for _, y in marked}) == 1
+    assert 3 <= len(marked) <= 5
+    assert max(x for x, _ in marked) < 7 + 73 // 2  # none where it has no value
+
+
 def test_plain_glyphs_are_plain() -> None:
     of = chart([1.0, 2.0, NAN, 3.0], dots=((2.0, 2.0),), limit=2.5, cursor=3.0)
     assert all(ord(c) < 128 for row in draw(of, 60, 12, ASCII) for c, _ in row)

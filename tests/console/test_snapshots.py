@@ -108,8 +108,9 @@ def test_numbers_alone(app: LabApp, snap_compare: Compare) -> None:
     assert snap_compare(app, terminal_size=(44, 14), run_before=pressing("3"))
 
 
-def test_an_empty_home(empty_home: Path, snap_compare: Compare) -> None:
-    assert snap_compare(make_app(empty_home), terminal_size=(80, 24), run_before=pressing())
+@pytest.mark.parametrize("page", ["2", "3", "4", "5", "7"])
+def test_an_empty_home(tmp_path: Path, snap_compare: Compare, page: str) -> None:
+    assert snap_compare(make_app(tmp_path / "empty"), terminal_size=(60, 20), run_before=pressing(page))
 
 
 def test_reading_values_on_a_log_axis(app: LabApp, snap_compare: Compare) -> None:

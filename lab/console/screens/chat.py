@@ -22,6 +22,7 @@ from lab.console.screens.page import Page
 from lab.console.screens.pick import PickPanel
 from lab.console.widgets.lines import Lines
 from lab.console.widgets.parts import Line, Part
+from lab.console.widgets.search import Typed
 from lab.text import sanitize
 
 if TYPE_CHECKING:
@@ -31,9 +32,10 @@ if TYPE_CHECKING:
     from lab.runs.chats import Conversation
 
 
-class Ask(Input):
+class Ask(Typed):
     """The line that questions are typed into."""
 
+    KEYS = (("enter", "ask"), ("esc", "end the answer or leave"), ("pgup pgdn", "scroll"))
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape,ctrl+c", "screen.end_answer", show=False),
         Binding("pageup", "screen.scroll(-1)", show=False),
@@ -79,8 +81,13 @@ class ChatPage(Page):
         if snapshot.loaded:
             self._show()
 
+    def idle(self) -> set[str]:
+        if self.row is None:
+            return {"write", "both", "preset", "system_prompt", "sampling", "new", "pick_run"}
+        return set() if self._conversation is not None else {"new"}
+
     def _show(self, *, to_end: bool = False) -> None:
-        row, width = self.row, self.size.width - 2
+        row, width = self.row, self.size.width
         self.query_one("#chat-heading", Line).put(*self._heading(row))
         said = exchanges(
             self._conversation.turns if self._conversation else (), self._talk.partial if self._talk else None
@@ -91,6 +98,7 @@ class ChatPage(Page):
         else:
             lines = chat_lines(said, width, self.looks)
         self.query_one("#chat", Lines).put(lines, to_top=to_end)
+        self.show_keys()
 
     def _heading(self, row: RunRow | None) -> tuple[list[Part], ...]:
         left: list[Part] = [("chat  ", "bold"), (row.title if row is not None else "", "$primary")]

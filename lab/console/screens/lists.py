@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from lab.console.screens.page import Page
+from lab.console.widgets.lines import Lines
 from lab.console.widgets.table import Table
 
 
@@ -13,20 +14,25 @@ class ListPage(Page):
     def table(self) -> Table:
         return self.query_one(Table)
 
+    @property
+    def moved(self) -> Table | Lines:
+        """What the arrows move."""
+        return self.table
+
     def action_down(self) -> None:
-        self.table.move(1)
+        self.moved.move(1)
 
     def action_up(self) -> None:
-        self.table.move(-1)
+        self.moved.move(-1)
 
     def action_page_down(self) -> None:
-        self.table.page(1)
+        self.moved.page(1)
 
     def action_page_up(self) -> None:
-        self.table.page(-1)
+        self.moved.page(-1)
 
     def action_first(self) -> None:
-        self.table.to_end(last=False)
+        self.moved.to_end(last=False)
 
     def action_last(self) -> None:
-        self.table.to_end(last=True)
+        self.moved.to_end(last=True)

@@ -13,6 +13,7 @@ from lab.console.live import Live
 from lab.console.liveparts import all_notes, facts, identity, note_lines, progress_line
 from lab.console.request import View
 from lab.console.rows import RunRow
+from lab.console.runparts import DEMO
 from lab.console.screens.runkeys import RunKeys
 from lab.console.screens.textpanel import TextPanel
 from lab.console.widgets.chart import HEADING, ChartView
@@ -21,10 +22,8 @@ from lab.console.widgets.parts import Facts, Line, Part
 CHARTS = ("loss", "power", "grad_norm", "lr", "memory")
 NOTE_LINES = 3
 TAIL_SHARE = 0.25
-EMPTY: tuple[list[Part], ...] = (
-    [("No run to watch yet.", "bold")],
-    [("1", "bold $primary"), ("  picks a profile to start; or, in a shell:  ", "$quiet"), ("lab demo --quick", "bold")],
-)
+EMPTY: list[Part] = [("No run to watch yet.", "bold")]
+EMPTY_HINT: list[Part] = [("1", "bold $primary"), ("  picks a profile to start", "$quiet")]
 
 
 class LivePage(RunKeys):
@@ -53,6 +52,16 @@ class LivePage(RunKeys):
         live = self.lab.snapshot.live
         return live.row if live is not None else None
 
+    def idle(self) -> set[str]:
+        live = self.lab.snapshot.live
+        found = super().idle()
+        if live is None or not live.step:
+            found |= {"smooth", "log_axis", "zoom"} | ({"why", "chart"} if live is None else set())
+        if self.has_class("-tiny") or self.has_class("-flat"):  # numbers alone
+            return found | {"log_axis", "zoom", "chart"}
+        one = any(self.has_class(name) for name in ("-one", "-narrow", "-short"))
+        return found if one else found | {"chart"}
+
     def show(self, snapshot: Snapshot) -> None:
         super().show(snapshot)
         live = snapshot.live
@@ -62,14 +71,15 @@ class LivePage(RunKeys):
         self.set_class(live is None and snapshot.loaded, "-empty")
         if live is None:
             if snapshot.loaded:
-                self.query_one("#identity", Line).put(EMPTY[0])
-                self.query_one("#progress", Line).put(EMPTY[1])
+                self.query_one("#identity", Line).put(EMPTY)
+                self.query_one("#progress", Line).put(EMPTY_HINT)
+                self.query_one(Facts).put([("or, in a shell:", DEMO, "bold")])
             return
         with self.app.batch_update():
             self._show(live)
 
     def _show(self, live: Live) -> None:
-        width = self.size.width - 2
+        width = self.size.width
         self.query_one("#identity", Line).put(*identity(live, self.looks))
         self.query_one("#progress", Line).put(*progress_line(live, width, self.looks))
         self.query_one(Facts).put(facts(live, self.view))
@@ -97,8 +107,8 @@ class LivePage(RunKeys):
         if sizes != self.lab.request.chart_sizes:
             self.lab.want(chart_sizes=sizes)
 
-    def on_resize(self, event: events.Resize) -> None:
-        self.lab.change_view(columns=max(event.size.width, 20))
+    def on_resize(self) -> None:
+        self.lab.change_view(columns=max(self.app.size.width, 20))
 
     # keys
 

@@ -13,6 +13,7 @@ from lab.console.keys import writing_actions
 from lab.console.looks import Looks
 from lab.console.widgets.frame import BRAND, NO_NOTICE, KeyLine, Tabs
 from lab.console.widgets.parts import Part
+from lab.console.widgets.search import Typed
 from lab.text import plural
 
 if TYPE_CHECKING:
@@ -58,6 +59,25 @@ class Page(Screen[None]):
         living = len(snapshot.living)
         right: tuple[Part, ...] = ((plural(living, "run") + " live", "$quiet"),) if living else ()
         self.query_one(Tabs).put(brand, right, notice if readonly else NO_NOTICE)
+        self.show_keys()
+
+    def show_keys(self) -> None:
+        """Have the line at the bottom offer the keys that do something now."""
+        typing = self.focused.KEYS if isinstance(self.focused, Typed) else ()
+        self.query_one(KeyLine).put(self.idle(), typing)
+
+    def idle(self) -> set[str]:
+        """Return the actions that have nothing to do at present: their keys say why, but are not offered."""
+        return set()
+
+    def on_descendant_focus(self) -> None:
+        self.show_keys()
+
+    def on_descendant_blur(self) -> None:
+        self.show_keys()
+
+    def on_resize(self) -> None:
+        self.show_keys()
 
     def on_screen_resume(self) -> None:
         self.show(self.lab.snapshot)

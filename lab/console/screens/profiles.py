@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import partial
+from typing import TYPE_CHECKING
 
 from textual import on
 from textual.app import ComposeResult
@@ -21,6 +22,9 @@ from lab.console.widgets.parts import Line, Part
 from lab.console.widgets.search import Search
 from lab.console.widgets.table import Table
 from lab.text import plural
+
+if TYPE_CHECKING:
+    from lab.console.profilelist import ProfileRow
 
 
 class ProfilesPage(ListPage):
@@ -52,15 +56,33 @@ class ProfilesPage(ListPage):
         self.table.put([table_row(row) for row in rows], empty=[empty] if snapshot.loaded else [])
         self._tell()
 
+    @property
+    def profile(self) -> ProfileRow | None:
+        """The profile or study under the cursor."""
+        return next((row for row in self.lab.snapshot.profiles if (row.kind, row.name) == self.table.key), None)
+
+    def idle(self) -> set[str]:
+        profile = self.profile
+        if profile is None or profile.problem:
+            return {"start", "edit", "plan", "defaults"}
+        return {"edit", "plan", "defaults"} if profile.kind == "study" else set()
+
     def _tell(self, *, to_top: bool = False) -> None:
-        profile = next((row for row in self.lab.snapshot.profiles if (row.kind, row.name) == self.table.key), None)
-        title: list[Part] = []
-        if profile is not None:
-            title = [(profile.name, "bold"), (f"  {profile.summary}", "$quiet")]
-        self.query_one("#profile-title", Line).put(title)
+        self.show_keys()
+        profile = self.profile
         values = self.query_one("#profile-values", Lines)
         width = values.size.width or self.size.width
         values.put(value_lines(profile, width, every=self._all_values) if profile is not None else [], to_top=to_top)
+        self._put_title()
+
+    @on(Lines.Moved)
+    def _put_title(self) -> None:
+        profile = self.profile
+        name, what = (profile.name, profile.summary) if profile is not None else ("", "")
+        span = self.query_one("#profile-values", Lines).span
+        ends = [[what, f"{span}  J K"], [f"{span}  J K"]] if span else [[what]]
+        rights: list[list[Part]] = [[("   ".join(filter(None, end)), "$quiet")] for end in ends if any(end)]
+        self.query_one("#profile-title", Line).put([(name, "bold")], *rights)
 
     @on(Table.Moved)
     def _moved(self) -> None:
@@ -91,7 +113,7 @@ class ProfilesPage(ListPage):
         self.query_one("#profile-values", Lines).page(by)
 
     def action_start(self) -> None:
-        profile = next((row for row in self.lab.snapshot.profiles if (row.kind, row.name) == self.table.key), None)
+        profile = self.profile
         if profile is None:
             return
         if profile.problem:

@@ -83,6 +83,8 @@ class RatingPanel(Panel[None]):
             return
         question = session.next
         done = self._result or question is None
+        idle = {"verdict", "flag", "reference"} if done else set()
+        self.query_one(KeyLine).put(idle if session.verdicts else idle | {"undo"})
         width = max(self.query_one(Lines).size.width, 20)
         self.query_one("#rating-heading", Line).put(*heading(session, done=done))
         if done or question is None:

@@ -13,7 +13,8 @@ from lab.console.charts import SMOOTHINGS
 from lab.console.feed import Snapshot
 from lab.console.keys import bindings
 from lab.console.resultparts import (
-    bar_lines,
+    HEADS,
+    bar_blocks,
     figures_of,
     full_notes,
     sentence_lines,
@@ -22,22 +23,29 @@ from lab.console.resultparts import (
     table_rows,
 )
 from lab.console.results import Results
+from lab.console.runparts import START
 from lab.console.screens.form import FieldLine, FormPanel, Values
 from lab.console.screens.lists import ListPage
 from lab.console.screens.textpanel import TextPanel
-from lab.console.widgets.chart import STYLES, ChartView
+from lab.console.widgets.blocks import Blocks
+from lab.console.widgets.chart import ChartView, legend_lines
 from lab.console.widgets.lines import Lines
 from lab.console.widgets.parts import Line, Part
 from lab.console.widgets.table import Table
+from lab.console.widgets.wide import WideTable
 from lab.console.widgets.wrap import wrap
 
 if TYPE_CHECKING:
     from lab.compare.columns import Column as Figure
+    from lab.compare.entry import Entry
     from lab.compare.table import Table as Comparison
 
+LEGEND_LINES = 4
+SIGNS = "* best   ± half of the 95 % interval"
 VIEWS = ("table", "bars", "curves")
+NOTHING: tuple[Part, ...] = (("Nothing to compare yet.\n\n", "bold"),)
 EMPTY: tuple[Part, ...] = (
-    ("Nothing to compare yet.\n\n", "bold"),
+    *NOTHING,
     ("A run is compared once it has been evaluated. Mark runs on page 2 with ", "$quiet"),
     ("space", "bold $primary"),
     (" to choose which.", "$quiet"),
@@ -51,21 +59,24 @@ class ResultsPage(ListPage):
     def __init__(self) -> None:
         super().__init__()
         self._view = "table"
-        self._shift = 0
         self._sort: str | None = None
         self._reverse = False
 
     def body(self) -> ComposeResult:
         yield Line("results-heading", fill=self.looks.rule)
-        yield Table("results-table", ())
-        yield Lines("results-bars")
+        yield WideTable("results-table", HEADS)
+        yield Blocks("results-bars")
         yield ChartView("overlay", plain=self.looks.plain)
-        yield Line("results-legend")
+        yield Lines("results-legend")
         yield Line("notes-heading", fill=self.looks.rule)
         yield Lines("results-notes")
 
     def on_mount(self) -> None:
         self.add_class("-table")
+
+    @property
+    def moved(self) -> WideTable | Blocks:
+        return self.query_one(Blocks) if self._view == "bars" else self.query_one(WideTable)
 
     @property
     def results(self) -> Results | None:
@@ -77,63 +88,95 @@ class ResultsPage(ListPage):
         if results is None:
             return
         comparison = results.table
-        self.query_one("#results-heading", Line).put(*self._heading(results))
         if comparison is None:
-            self.table.put((), empty=EMPTY if not results.problem else (*EMPTY, (f"\n\n{results.problem}", "$quiet")))
+            self._put_heading()
+            self._set_view("table")
+            why: Part = (f"\n\n{results.problem}", "$quiet")
+            self.table.put((), empty=(*EMPTY, why) if snapshot.runs else (*NOTHING, *START))
             return
         self._show_table(comparison, snapshot)
         self._show_notes(comparison)
         if self._view == "bars":
-            lines = bar_lines(comparison, figures_of(comparison), self.size.width - 2, self.looks)
-            self.query_one("#results-bars", Lines).put(lines)
+            self._show_bars(comparison)
         if self._view == "curves" and snapshot.overlay is not None:
             self.query_one(ChartView).put(snapshot.overlay)
             self._show_legend(comparison, snapshot)
+        self._put_heading()
+
+    @on(Lines.Moved)
+    @on(WideTable.Shifted)
+    def _put_heading(self) -> None:
+        if self.results is not None:
+            self.query_one("#results-heading", Line).put(*self._heading(self.results))
 
     def _heading(self, results: Results) -> tuple[list[Part], ...]:
-        left: list[Part] = [("results  ", "bold"), (results.title, "$primary")]
+        left: list[Part] = [("results  ", "bold"), (results.title if results.table is not None else "", "$primary")]
         left += [("  testing differences", "$quiet")] if results.table is not None and not results.tested else []
-        figure = self._figure(results.table) if results.table is not None else None
+        figure = self._figure(results.table) if results.table is not None and self._view != "curves" else None
         order = f"by {figure.label}" + (", reversed" if self._reverse else "") if figure is not None else ""
-        return left, [(order, "$accent")] if order else []
+        signs = self.moved.signs if self._view != "curves" else [""]
+        by: Part = (f"{order}   " if order and signs[0] else order, "$accent")
+        rights = [[by, (sign, "$quiet")] for sign in (signs if self._view == "table" else signs[:1])]
+        return left, *rights, *([(sign, "$quiet")] for sign in signs[1:])
 
     def _figure(self, comparison: Comparison) -> Figure | None:
         return next((f for f in figures_of(comparison) if f.key == self._sort), None)
 
     def _show_table(self, comparison: Comparison, snapshot: Snapshot) -> None:
         figures = figures_of(comparison)
-        self._shift = min(self._shift, max(len(figures) - 1, 0))
-        shown = figures[self._shift :]
-        entries = sorted_entries(comparison, self._figure(comparison), reverse=self._reverse)
+        entries = self._entries(comparison)
         folders = dict(snapshot.results.folders) if snapshot.results is not None else {}
         mark: Part = (self.looks.mark, "bold $accent")
         marks = {run: mark for run, folder in folders.items() if folder in self.lab.request.marked}
-        rows = table_rows(comparison, entries, shown, marks)
-        self.table.put(rows, columns=table_columns(comparison, shown, rows))
+        rows = table_rows(comparison, entries, figures, marks)
+        self.query_one(WideTable).put_all(rows, table_columns(figures, rows))
+
+    def _entries(self, comparison: Comparison) -> list[Entry]:
+        return sorted_entries(comparison, self._figure(comparison), reverse=self._reverse)
+
+    def _show_bars(self, comparison: Comparison) -> None:
+        figures = figures_of(comparison)
+        blocks = bar_blocks(comparison, self._entries(comparison), figures, self.size.width, self.looks)
+        self.query_one(Blocks).put_blocks(blocks)
 
     def _show_notes(self, comparison: Comparison) -> None:
         blocking = sum(finding.level == "blocking" for finding in comparison.findings)
         left: list[Part] = [("notes  ", "bold"), (str(len(comparison.findings) + len(comparison.notes)), "")]
         left += [(f"  {blocking} blocking: some figures may not be compared", "bold $error")] if blocking else []
-        self.query_one("#notes-heading", Line).put(left)
-        width = self.size.width - 2
+        signed = self._view != "curves" and any(comparison.best.values())
+        self.query_one("#notes-heading", Line).put(left, [(SIGNS, "$quiet")] if signed else [])
+        width = self.size.width
         lines = [line for sentence in sentence_lines(comparison) for line in wrap(sentence, width)]
         self.query_one("#results-notes", Lines).put(lines)
 
     def _show_legend(self, comparison: Comparison, snapshot: Snapshot) -> None:
-        colours = dict(snapshot.colours)
+        pens = dict(snapshot.pens)
         folders = dict(snapshot.results.folders) if snapshot.results is not None else {}
-        parts: list[Part] = []
-        for run, label in comparison.labels.items():
-            if (folder := folders.get(run)) in colours and folder is not None:
-                parts += [("━━ ", STYLES[colours[folder]]), (f"{label}   ", "")]
-        self.query_one("#results-legend", Line).put(parts)
+        drawn = [(pens[folders[run]], label) for run, label in comparison.labels.items() if folders.get(run) in pens]
+        most = LEGEND_LINES * (2 if self.has_class("-tall") else 1)
+        lines = legend_lines(drawn, self.size.width, most, self.looks)
+        self.query_one("#results-legend", Lines).put(lines)
+
+    def idle(self) -> set[str]:
+        if self.results is None or self.results.table is None:
+            return {"mark", "sort", "view", "notes", "export", "smooth", "log_axis"}
+        curves = {"sort"} if self._view == "curves" else {"smooth", "log_axis"}
+        return curves | ({"mark"} if self._folder() is None else set())
+
+    @on(Table.Moved)
+    def _moved(self) -> None:
+        self.show_keys()
 
     def _again(self) -> None:
         self.show(self.lab.snapshot)
 
     def _folder(self) -> Path | None:
-        """Return the folder of the run under the cursor; an exported artefact belongs to its run."""
+        """Return the folder of the run under the cursor; an exported artefact belongs to its run.
+
+        The other views have no cursor.
+        """
+        if self._view != "table":
+            return None
         folders = dict(self.results.folders) if self.results is not None else {}
         return folders.get(str(self.table.key).partition("/")[0])
 
@@ -148,6 +191,9 @@ class ResultsPage(ListPage):
         self._sort = event.name
         self._again()
 
+    def on_resize(self) -> None:
+        self._again()
+
     # keys
 
     def action_open(self) -> None:
@@ -156,15 +202,27 @@ class ResultsPage(ListPage):
             self.lab.watch_run(folder)
 
     def action_view(self) -> None:
-        self._view = VIEWS[(VIEWS.index(self._view) + 1) % len(VIEWS)]
-        for view in VIEWS:
-            self.set_class(view == self._view, f"-{view}")
+        if self.results is None or self.results.table is None:
+            return
+        self._set_view(VIEWS[(VIEWS.index(self._view) + 1) % len(VIEWS)])
         self.lab.want(overlay=self._view == "curves")
         self._again()
+        self._reveal()
+
+    def _set_view(self, name: str) -> None:
+        self._view = name
+        for view in VIEWS:
+            self.set_class(view == name, f"-{view}")
 
     def action_shift(self, by: int) -> None:
-        self._shift = max(self._shift + by, 0)
-        self._again()
+        """Show earlier or later columns; in the bars, the figure before or behind."""
+        self.moved.step(by)
+
+    def _reveal(self) -> None:
+        """Bring the figure that is sorted by into sight."""
+        if self._sort is not None:
+            self.query_one(WideTable).reveal(self._sort)
+            self.query_one(Blocks).reveal(self._sort)
 
     def action_sort(self) -> None:
         """Sort by the next column, after the last one in the table's own order."""
@@ -174,6 +232,7 @@ class ResultsPage(ListPage):
         place = keys.index(self._sort) if self._sort in keys else 0
         self._sort = keys[(place + 1) % len(keys)]
         self._again()
+        self._reveal()
 
     def action_reverse(self) -> None:
         self._reverse = not self._reverse
@@ -197,18 +256,6 @@ class ResultsPage(ListPage):
 
     def action_log_axis(self) -> None:
         self.lab.change_view(log=not self.lab.request.view.log)
-
-    def action_down(self) -> None:
-        self._lines_or_table(1)
-
-    def action_up(self) -> None:
-        self._lines_or_table(-1)
-
-    def _lines_or_table(self, by: int) -> None:
-        if self._view == "bars":
-            self.query_one("#results-bars", Lines).move(by)
-        else:
-            self.table.move(by)
 
     def action_notes(self) -> None:
         if self.results is not None and self.results.table is not None:

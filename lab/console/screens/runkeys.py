@@ -21,6 +21,12 @@ class RunKeys(Page):
         """The run that the keys mean."""
         return None
 
+    def idle(self) -> set[str]:
+        row = self.row
+        if row is None:
+            return {"log", "stop", "resume"}
+        return ({"stop"} if not row.live else set()) | ({"resume"} if row.state not in RESUMABLE else set())
+
     def action_log(self) -> None:
         if self.row is not None:
             self.lab.peek(self.row.folder, LogPanel(self.row.title))

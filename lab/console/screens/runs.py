@@ -13,7 +13,7 @@ from lab.console.feed import Snapshot
 from lab.console.keys import bindings
 from lab.console.ordering import SORTS, Order
 from lab.console.rows import RunRow
-from lab.console.runparts import COLUMNS, EMPTY, heading_parts, table_row, told
+from lab.console.runparts import COLUMNS, EMPTY, columns_for, heading_parts, table_row, told
 from lab.console.screens.confirm import Choice, ConfirmPanel
 from lab.console.screens.lists import ListPage
 from lab.console.screens.runkeys import RunKeys
@@ -49,10 +49,18 @@ class RunsPage(ListPage, RunKeys):
     def show(self, snapshot: Snapshot) -> None:
         super().show(snapshot)
         shown = self._shown(snapshot)
-        self.table.put(self._rows(shown), empty=self._empty(snapshot))
+        self.table.put(self._rows(shown), columns=columns_for(self._order), empty=self._empty(snapshot))
         query = self.lab.request.query
+        away = sum(row.archived for row in snapshot.runs if row.folder in snapshot.fitting)
         self.query_one("#runs-heading", Line).put(
-            *heading_parts(len(shown), len(snapshot.runs), self._order, query, snapshot.complaint)
+            *heading_parts(
+                len(shown),
+                len(snapshot.runs),
+                self._order,
+                query,
+                snapshot.complaint,
+                archived=0 if self._with_archived else away,
+            )
         )
         self._tell()
 
@@ -75,12 +83,20 @@ class RunsPage(ListPage, RunKeys):
     def _empty(self, snapshot: Snapshot) -> tuple[Part, ...]:
         if not snapshot.loaded:
             return ()
-        return (("No run fits. esc puts the filter away.", "$quiet"),) if snapshot.runs else EMPTY
+        if not snapshot.runs:
+            return EMPTY
+        archived = "Every run that fits is archived: A shows them."
+        return ((archived if snapshot.fitting else "No run fits. esc puts the filter away.", "$quiet"),)
+
+    def idle(self) -> set[str]:
+        missing = {"filter"} if not self.lab.snapshot.runs else set()
+        return super().idle() | missing | ({"open", "mark", "sort"} if self.row is None else set())
 
     def _tell(self) -> None:
         """Tell the run under the cursor in full."""
+        self.show_keys()
         row = self.row
-        lines = told(row, self.looks, self.size.width - 2) if row is not None else [[]] * len(DETAILS)
+        lines = told(row, self.looks, self.size.width) if row is not None else [[]] * len(DETAILS)
         for name, line in zip(DETAILS, lines, strict=True):
             self.query_one(f"#{name}", Line).put(line)
 

@@ -12,22 +12,25 @@ from lab.console.answers import SORTS, Answers
 from lab.console.feed import Snapshot
 from lab.console.keys import bindings
 from lab.console.request import SampleAsk
+from lab.console.runparts import START
 from lab.console.sampleparts import SampleView, as_text, sample_lines
 from lab.console.screens.page import Page
 from lab.console.screens.rating import RatingPanel
 from lab.console.widgets.lines import Lines
 from lab.console.widgets.parts import Line, Part
 from lab.console.widgets.search import Search
+from lab.console.widgets.wrap import wrap
 
 if TYPE_CHECKING:
     from lab.compare.samples import Sample
 
-ORDERS = {"index": "as asked", "metric": "worst first", "disagreement": "widest disagreement first"}
-EMPTY: list[list[Part]] = [
-    [("No answers to read yet.", "bold")],
-    [],
-    [("They are there once a run has been evaluated. Mark runs on page 2 with ", "$quiet"), ("space", "bold $primary")],
-    [("to choose whose; else those of the newest study are shown.", "$quiet")],
+ORDERS = {"index": "as asked", "metric": "worst {} first", "disagreement": "widest disagreement in {} first"}
+NOTHING: list[Part] = [("No answers to read yet.\n\n", "bold")]
+EMPTY: list[Part] = [
+    *NOTHING,
+    ("They are there once a run has been evaluated. Mark runs on page 2 with ", "$quiet"),
+    ("space", "bold $primary"),
+    (" to choose whose; else those of the newest study are shown.", "$quiet"),
 ]
 
 
@@ -59,35 +62,49 @@ class SamplesPage(Page):
         return samples[self._at] if self._at < len(samples) else None
 
     def show(self, snapshot: Snapshot) -> None:
-        super().show(snapshot)
         if snapshot.answers is not None:
             self._at = min(self._at, max(len(snapshot.answers.samples) - 1, 0))
             self._show(snapshot.answers)
+        super().show(snapshot)
+
+    def idle(self) -> set[str]:
+        answers = self.answers
+        found = {"rate"} if answers is None or len(answers.labels) != 2 else set()
+        if self.sample is None:
+            found |= {"move", "sort", "differences", "copy", "rate"}
+        return found if self.sample is not None or self.ask.search else found | {"find"}
 
     def _show(self, answers: Answers, *, to_top: bool = False) -> None:
         sample = self.sample
-        self.query_one("#samples-heading", Line).put(*self._heading(answers, sample))
         lines = self._empty(answers)
         if sample is not None:
-            lines = sample_lines(answers, sample, self.size.width - 2, self.looks, self._view)
+            lines = sample_lines(answers, sample, self.size.width, self.looks, self._view)
         self.query_one("#sample", Lines).put(lines, to_top=to_top)
+        self._put_heading()
 
     def _heading(self, answers: Answers, sample: Sample | None) -> tuple[list[Part], ...]:
         left: list[Part] = [("samples  ", "bold")]
-        if sample is not None:
-            left += [
-                (f"{self._at + 1}", "bold $primary"),
-                (f" of {len(answers.samples)}", ""),
-                (f"  {sample.id}", "$quiet"),
-            ]
-        order = ORDERS[self.ask.sort]
-        search = [(f"{self.ask.search}  ", "$accent")] if self.ask.search else []
-        return left, [*search, (f"{answers.title} · {order}", "$quiet")], [*search, (order, "$quiet")]
+        left += [(f"{self.ask.search}  ", "$accent")] if self.ask.search else []
+        if sample is None:
+            return (left,)
+        left += [(f"{self._at + 1}", "bold $primary"), (f" of {len(answers.samples)}", "")]
+        left += [(f"  {ORDERS[answers.sort].format(answers.metric)}", "$quiet")]
+        span = self.query_one("#sample", Lines).span
+        more = f"{span} pgdn" if span else ""
+        rights = [(more, sample.id, answers.title), (more, sample.id), (more,), ("pgdn more" if span else "",)]
+        return left, *([(" · ".join(part for part in right if part), "$quiet")] for right in rights if any(right))
 
     def _empty(self, answers: Answers) -> list[list[Part]]:
         if self.ask.search and not answers.problem:
             return [[("No row holds that text. esc puts the search away.", "$quiet")]]
-        return [*EMPTY, [], [(answers.problem, "$quiet")]]
+        if not self.lab.snapshot.runs:
+            return wrap([*NOTHING, *START], self.size.width)
+        return wrap([*EMPTY, (f"\n\n{answers.problem}", "$quiet")], self.size.width)
+
+    @on(Lines.Moved)
+    def _put_heading(self) -> None:
+        if self.answers is not None:
+            self.query_one("#samples-heading", Line).put(*self._heading(self.answers, self.sample))
 
     def on_resize(self) -> None:
         self.show(self.lab.snapshot)

@@ -21,7 +21,7 @@ class SystemPage(Page):
     def show(self, snapshot: Snapshot) -> None:
         super().show(snapshot)
         if snapshot.system is not None:
-            self.query_one("#machine", Lines).put(system_lines(snapshot.system, self.size.width - 2, self.looks))
+            self.query_one("#machine", Lines).put(system_lines(snapshot.system, self.size.width, self.looks))
 
     def on_resize(self) -> None:
         self.show(self.lab.snapshot)

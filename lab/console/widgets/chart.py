@@ -9,10 +9,12 @@ from textual.content import Content
 from textual.message import Message
 from textual.widget import Widget
 
-from lab.console.charts import Chart
+from lab.console.charts import Chart, Pen
+from lab.console.looks import Looks
 from lab.console.plot import ASCII, UNICODE, Cell, draw
 from lab.console.widgets.parts import Part, fit, width_of
 
+LEGEND_GAP = 3
 HEADING = 1
 """Lines above the drawing."""
 STYLES = {
@@ -65,6 +67,23 @@ def heading(chart: Chart, width: int, rule: str) -> list[Part]:
     parts += [(f"  {chart.note}", "$quiet")] if chart.note else []
     left = width - width_of(parts) - 2
     return [*parts, (" ", ""), (rule * left, "$rule")] if left > 0 else fit(parts, (), width)
+
+
+def legend_lines(drawn: Sequence[tuple[Pen, str]], width: int, most: int, looks: Looks) -> list[list[Part]]:
+    """Return what draws whom, in at most `most` lines of `width` columns; the last one counts those left out."""
+    glyphs = ASCII if looks.plain else UNICODE
+    lines: list[list[Part]] = [[]]
+    for index, ((role, turn), label) in enumerate(drawn):
+        item: list[Part] = [(glyphs.sample(turn), STYLES[role]), (f" {label}", "")]
+        left = len(drawn) - index
+        after = LEGEND_GAP + len(f"and {left - 1} more") if left > 1 else 0
+        if len(lines) == most and width_of([*lines[-1], *item]) + after > width:
+            lines[-1].append((f"and {left} more", "$quiet"))
+            break
+        if lines[-1] and width_of([*lines[-1], *item]) > width:
+            lines.append([])
+        lines[-1] += [*item, (" " * LEGEND_GAP, "")]
+    return lines
 
 
 def runs(row: Sequence[Cell]) -> list[Part]:

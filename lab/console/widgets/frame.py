@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Container, Iterable, Sequence
+
 from textual import events
 from textual.content import Content
 from textual.widget import Widget
@@ -104,14 +106,29 @@ class KeyLine(Links):
     def __init__(self, page: str, *, readonly: bool) -> None:
         super().__init__(id="keyline")
         self._page, self._readonly = page, readonly
+        self._idle: frozenset[str] = frozenset()
+        self._typing: tuple[tuple[str, str], ...] = ()
+
+    def put(self, idle: Iterable[str], typing: Sequence[tuple[str, str]] = ()) -> None:
+        """Leave out the keys of the actions that have nothing to do now.
+
+        Args:
+            typing: the keys of the line that is being typed into, which takes all others; empty where none is.
+        """
+        now = (frozenset(idle), tuple(typing))
+        if now != (self._idle, self._typing):
+            self._idle, self._typing = now
+            self.refresh()
 
     def links(self) -> list[Link]:
-        return key_links(self._page, self.size.width, readonly=self._readonly)
+        if self._typing:
+            return typing_links(self._typing, self.size.width)
+        return key_links(self._page, self.size.width, readonly=self._readonly, idle=self._idle)
 
 
-def key_links(page: str, width: int, *, readonly: bool) -> list[Link]:
-    """Return the footer: the page's own keys from the left, help and leave at the end."""
-    keys = [key for key in keys_of(page) if key.label and not (readonly and key.writes)]
+def key_links(page: str, width: int, *, readonly: bool, idle: Container[str] = ()) -> list[Link]:
+    """Return the footer: the page's own keys that are not idle from the left, help and leave at the end."""
+    keys = [key for key in keys_of(page) if key.label and not (readonly and key.writes) and key.name not in idle]
     own = [key for key in keys if page in key.pages]
     always = [key for key in keys if page not in key.pages]
     tail: list[Link] = []
@@ -124,6 +141,16 @@ def key_links(page: str, width: int, *, readonly: bool) -> list[Link]:
         if length(line) + length(part) + length(tail) <= width:
             line += part
     return line + tail
+
+
+def typing_links(keys: Sequence[tuple[str, str]], width: int) -> list[Link]:
+    """Return the keys of a line that is typed into, the first ones, as far as they fit."""
+    line: list[Link] = []
+    for key, label in keys:
+        part = _links(key, label, "")
+        if length(line) + length(part) <= width + 2:
+            line += part
+    return line
 
 
 def _links(key: str, label: str, action: str) -> list[Link]:

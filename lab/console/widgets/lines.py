@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from textual import events
 from textual.content import Content
 from textual.geometry import Size
+from textual.message import Message
 from textual.widget import Widget
 
 from lab.console.widgets.parts import Part, width_of
@@ -19,6 +20,9 @@ class Lines(Widget):
     """Shows lines from the top; with `follow` from the bottom, where it stays as lines are added."""
 
     DEFAULT_CSS = "Lines { height: 1fr; width: 1fr; }"
+
+    class Moved(Message):
+        """Other lines are in sight."""
 
     def __init__(self, widget_id: str, *, follow: bool = False) -> None:
         super().__init__(id=widget_id)
@@ -34,6 +38,7 @@ class Lines(Widget):
             grown = len(now) != len(self._lines) and self.styles.is_auto_height
             self._lines, self._place = now, min(place, max(len(now) - 1, 0))
             self.refresh(layout=grown)
+            self.post_message(self.Moved())
 
     def get_content_height(self, container: Size, viewport: Size, width: int) -> int:
         return len(self._lines)
@@ -42,6 +47,19 @@ class Lines(Widget):
     def hidden(self) -> int:
         """How many lines have no room."""
         return max(len(self._lines) - self.size.height, 0)
+
+    @property
+    def place(self) -> int:
+        """How many lines are out of sight above; with `follow` below."""
+        return min(self._place, self.hidden)
+
+    @property
+    def span(self) -> str:
+        """Which lines are in sight, as `lines 1-12 of 40`; empty where all are."""
+        if not self.hidden or self.size.height < 1:
+            return ""
+        first = self.hidden - self.place if self._follow else self.place
+        return f"lines {first + 1}-{first + self.size.height} of {len(self._lines)}"
 
     def move(self, by: int) -> None:
         """Move down by so many lines, or up."""
@@ -55,6 +73,14 @@ class Lines(Widget):
         if place != self._place:
             self._place = place
             self.refresh()
+            self.post_message(self.Moved())
+
+    def to_end(self, *, last: bool) -> None:
+        """Show the first lines or the last ones."""
+        self.move_to(self.hidden if last != self._follow else 0)
+
+    def on_resize(self) -> None:
+        self.post_message(self.Moved())
 
     def on_mouse_scroll_down(self, event: events.MouseScrollDown) -> None:
         event.stop()
@@ -66,7 +92,7 @@ class Lines(Widget):
 
     def render(self) -> Content:
         width, height = self.size
-        place = min(self._place, self.hidden)
+        place = self.place
         end = len(self._lines) - place if self._follow else place + height
         shown = [clipped(line, width) for line in self._lines[max(end - height, 0) : end]]
         return Content("\n").join([Content.assemble(*line) for line in shown])

@@ -19,7 +19,7 @@ def width_of(parts: Sequence[Part]) -> int:
 
 def fit(left: Sequence[Part], right: Sequence[Part], width: int, fill: str = " ") -> list[Part]:
     """Return one line of exactly `width` columns: `right` at its end where both fit, `left` clipped if need be."""
-    right = right if width_of(left) + width_of(right) + 2 <= width else ()
+    right = right if 0 < width_of(right) <= width - width_of(left) - 2 else ()
     room = width - width_of(right) - (1 if right else 0)
     kept: list[Part] = []
     for text, style in left:

@@ -9,13 +9,20 @@ from textual.message import Message
 from textual.widgets import Input
 
 
-class Search(Input):
+class Typed(Input):
+    """A line of a page that takes all keys while it is typed into, but for its own `KEYS`: (key, what it does)."""
+
+    KEYS: ClassVar[tuple[tuple[str, str], ...]] = ()
+
+
+class Search(Typed):
     """Reports its text as it is typed. Enter keeps it, escape empties it; both give the focus back."""
 
     DEFAULT_CSS = """
     Search { display: none; height: 1; width: 1fr; border: none; padding: 0; background: $panel; }
     Search.-open { display: block; }
     """
+    KEYS = (("enter", "keep it"), ("esc", "put it away"))
     BINDINGS: ClassVar[list[BindingType]] = [Binding("escape", "put_away", "close", show=False)]
 
     class Asked(Message):

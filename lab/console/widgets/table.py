@@ -117,6 +117,16 @@ class Table(Widget):
     def keys(self) -> list[Hashable]:
         return [row.key for row in self._rows if row.key is not None]
 
+    @property
+    def span(self) -> str:
+        """Which rows are in sight, as `1-12 of 40`; empty where all are. Headings do not count."""
+        height = self.size.height - 1
+        if len(self._rows) <= height or height < 1:
+            return ""
+        before = sum(row.key is not None for row in self._rows[: self._top])
+        seen = sum(row.key is not None for row in self._rows[self._top : self._top + height])
+        return f"{before + 1}-{before + seen} of {len(self.keys)}"
+
     def put(self, rows: Sequence[Row], *, columns: Sequence[Column] | None = None, empty: Sequence[Part] = ()) -> None:
         """Show `rows`, or the line `empty` where there are none; nothing is painted if they are shown already."""
         columns = self._columns if columns is None else tuple(columns)
@@ -206,8 +216,14 @@ class Table(Widget):
         return Content("\n").join([Content.assemble(*line) for line in lines])
 
     def _titles(self, places: list[tuple[int, int]]) -> list[Part]:
-        titles = [cell([(self._columns[i].title, "$quiet")], w, right=self._columns[i].right) for i, w in places]
+        titles = [cell([(self._title(i), "$quiet")], w, right=self._columns[i].right) for i, w in places]
         return _joined(titles)
+
+    def _title(self, index: int) -> str:
+        """Return a column's title; the flexible one tells which rows are in sight where others are not."""
+        column = self._columns[index]
+        span = self.span if column.flexible else ""
+        return f"{column.title}  {span}" if span else column.title
 
     def _line(self, index: int, places: list[tuple[int, int]], width: int) -> list[Part]:
         row = self._rows[index]

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from lab.compare.entry import Entry, load_entry
-from lab.compare.samples import Sample, row_scores, samples
+from lab.compare.samples import Sample, row_scores, samples, sort_label
 from lab.compare.views.samples import samples_as_text
 from lab.errors import DataError, UsageError
 from lab.runs.store import read_run
@@ -67,6 +67,12 @@ def test_zero_rows_are_all(pair: list[Entry]) -> None:
 )
 def test_order_and_search(pair: list[Entry], options: dict[str, str], expected: list[int]) -> None:
     assert ids(samples(pair, rows=0, **options)) == expected
+
+
+@pytest.mark.parametrize("sort", ["index", "metric", "disagreement", "token_f1"])
+def test_the_order_is_named(pair: list[Entry], sort: str) -> None:
+    assert sort_label(pair, sort) == {"index": "", "token_f1": "token F1"}.get(sort, "JSON match")
+    assert sort_label([], sort) == ""
 
 
 def test_the_worst_perplexity_is_the_highest(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from lab.errors import LabError, NotFoundError, OutOfSpaceError, RunStateError, 
 from lab.runs import lock
 from lab.runs.labels import Labels, write_labels
 from lab.runs.paths import RunPaths
-from lab.runs.store import delete_run, find_run, list_runs, new_run, read_run, short_ids
+from lab.runs.store import delete_run, find_run, list_runs, new_run, read_run, short_id_among, short_ids
 
 Make = Callable[..., RunPaths]
 
@@ -168,6 +168,7 @@ def test_a_run_as_lists_show_it(make: Make) -> None:
 )
 def test_short_ids_name_one_run_each(ids: list[str], short: list[str]) -> None:
     assert list(short_ids(ids).values()) == short
+    assert [short_id_among(one, ids) for one in ids] == short
 
 
 @pytest.mark.parametrize("state", ["queued", "starting", "training", "evaluating"])
