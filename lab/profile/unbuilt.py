@@ -19,7 +19,7 @@ class Unbuilt:
 
 
 UNBUILT = (
-    Unbuilt("launch.kind", lambda p: p.launch.kind != "local" and p.launch.kind, '"local"'),
+    Unbuilt("launch.kind", lambda p: p.launch.kind == "torchrun" and p.launch.kind, '"local"'),
     Unbuilt("launch.gpus", lambda p: p.launch.gpus > 1 and p.launch.gpus, "1"),
 )
 
