@@ -21,15 +21,15 @@ Signal = Literal["TERM", "KILL"]
 
 
 def signal(job: Submission, run: RunPaths, which: Signal) -> None:
-    """Send a signal to the worker of a running job: TERM to the batch process alone, KILL to all that it started.
+    """Send a signal to the worker of a running job, at once; of what else the job has started Slurm clears up the rest.
 
-    Without --batch or --full scancel spares the batch process, which the worker is.
+    --batch: the worker is the batch process, which scancel spares otherwise, and a KILL without it begins with a TERM
+    and waits (KillWait).
 
     Raises:
         LabError: scancel is missing, refuses, or gives no answer.
     """
-    whom = "--batch" if which == "TERM" else "--full"
-    call([*_scancel(job, run), whom, f"--signal={which}", job.job], timeout=PATIENCE_SECONDS)
+    call([*_scancel(job, run), "--batch", f"--signal={which}", job.job], timeout=PATIENCE_SECONDS)
 
 
 def take_back(run: RunPaths, who: str) -> bool:

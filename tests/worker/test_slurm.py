@@ -369,7 +369,8 @@ def long_run(cluster: FakeSlurm, tmp_path: Path) -> Callable[..., RunPaths]:
 def test_slurms_warning_saves_and_a_resume_goes_on_there(cluster: FakeSlurm, long_run: Callable[..., RunPaths]) -> None:
     run = long_run()
     os.kill(cluster.job("17")["pid"], signal.SIGTERM)
-    record = until(run, "stopped")
+    wait_until(lambda: not lock.is_held(run.lock) and state(run) == "stopped")
+    record = read_state(run)
     assert record["end"]["reason"].startswith("Slurm's SIGTERM to job 17: it was cancelled")
     assert record["end"]["remedy"] == f"Go on with `lab runs resume {run.id}`."
     assert record["interrupted"] is True
