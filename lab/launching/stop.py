@@ -21,7 +21,7 @@ from lab.launching import slurmjob
 from lab.runs import lock
 from lab.runs.paths import RunPaths, complete_checkpoints
 from lab.runs.reader import read_json
-from lab.runs.state import read_state
+from lab.runs.state import LIVE, read_state
 from lab.runs.store import RunInfo
 from lab.runs.submission import read_submission
 from lab.text import sanitize
@@ -29,6 +29,8 @@ from lab.text import sanitize
 Mode = Literal["save", "now"]
 Rung = Literal["cancelled", "asked", "terminated", "killed"]
 POLL_SECONDS = 0.05
+SETTLE_SECONDS = 20.0
+"""Some looks at Slurm's queue, and the time in which Slurm clears up a job."""
 _SIGNALS: tuple[tuple[Rung, signal.Signals], ...] = (("terminated", signal.SIGTERM), ("killed", signal.SIGKILL))
 
 
@@ -154,7 +156,16 @@ def usable_weights(run: RunPaths) -> Path | None:
 
 def _outcome(run: RunPaths, rung: Rung) -> Stopped:
     ended = not lock.is_held(run.lock)
+    if ended and rung in ("terminated", "killed") and read_submission(run) is not None:
+        _settles(run)
     return Stopped(run, rung, ended, str(read_state(run).get("state", "lost")), usable_weights(run))
+
+
+def _settles(run: RunPaths) -> None:
+    """Wait a little until Slurm knows as well that the worker is gone: for that long the run may begin again."""
+    deadline = time.monotonic() + SETTLE_SECONDS
+    while read_state(run).get("state") in LIVE and time.monotonic() < deadline:
+        time.sleep(POLL_SECONDS)
 
 
 def _ends(run: RunPaths, seconds: float) -> bool:

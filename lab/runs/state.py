@@ -60,7 +60,7 @@ def read_state(run: RunPaths) -> dict[str, Any]:
         if record["state"] == "lost":
             record["detail"] = cause_of_loss(record) or record.get("detail")
     record["alive"] = held
-    if not held and (record["state"] == "lost" or record.get("interrupted")):
+    if record["state"] == "lost" or record.get("interrupted"):  # even while the worker that was interrupted ends
         record |= seen_in_queue(run, begun=begun, ended=record["state"] != "lost")
     return record
 

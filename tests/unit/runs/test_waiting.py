@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from lab.runs import lock
 from lab.runs.paths import RunPaths
 from lab.runs.state import read_state
 from lab.runs.submission import Submission, read_submission, write_submission
@@ -86,6 +88,17 @@ def test_states(
     assert found["alive"] is False
     if found["state"] == "queued":
         assert not found.get("end")
+
+
+def test_a_worker_that_slurm_interrupted_is_followed_while_it_ends(
+    run: RunPaths, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(slurm, "find_job", lambda *_: Job("17", "RUNNING"))
+    run.state.write_text(json.dumps({"attempt": 1, **WARNED}))
+    handle = lock.acquire(run.lock)
+    found = read_state(run)
+    os.close(handle)
+    assert (found["state"], found["alive"]) == ("queued", True)
 
 
 def test_a_run_that_slurm_never_saw_asks_nobody(run: RunPaths, monkeypatch: pytest.MonkeyPatch) -> None:
