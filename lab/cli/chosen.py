@@ -47,6 +47,19 @@ def say_untested(profiles: Sequence[Resolved]) -> None:
             )
 
 
+def say_unasked(profiles: Sequence[Resolved]) -> None:
+    """Say which profiles ask Slurm for something and are not given to it.
+
+    A note and no refusal: a profile may hold its [launch.slurm] for the days on which `launch.kind=slurm` is set.
+    """
+    from lab.profile.schema import Slurm
+
+    for one in profiles:
+        if one.profile.launch.kind == "slurm" or one.profile.launch.slurm == Slurm():
+            continue
+        note(f"{one.name} has a [launch.slurm] table and runs on this machine. Submit it: --set launch.kind=slurm.")
+
+
 def _assignments(model: str, data: str, method: str) -> list[str]:
     from lab.jsonio import dumps
 

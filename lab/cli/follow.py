@@ -37,7 +37,8 @@ class Follower:
     def line(self, state: dict[str, object]) -> str:
         """Return state, progress, loss, speed and time left, as far as each is known."""
         history, phase = self.history, self.history.phase
-        name = phase.name if phase else str(state.get("state", ""))
+        written = str(state.get("state", ""))
+        name = phase.name if phase and written != "queued" else written  # a job of Slurm's may have been put back
         detail = str(state.get("detail") or "") if name != "training" else ""
         parts = [self.run.id, name, detail]
         if name == "training" and history.steps:
@@ -114,5 +115,5 @@ def describe_end(info: RunInfo) -> str:
     if info.state == "lost":
         job = info.run.folder.parent.name == "jobs"  # of a run: there is nothing in it to go on from
         again = "Give the command again." if job else f"Go on with `lab runs resume {info.id}`."
-        tail = f": its worker is gone. {again}"
+        tail = tail or f": its worker is gone. {again}"
     return sanitize(f"{info.id} {info.state}{tail}", newlines=False)

@@ -26,13 +26,15 @@ def check_before_start(resolved: Resolved) -> None:
 def start_all(rows: Sequence[tuple[Resolved, Labels]]) -> list[RunPaths]:
     """Check every row, then start them all; those that wait for the device queue up in this order."""
     from lab.launching.local import start
+    from lab.runs.submission import read_submission
 
     for resolved, _ in rows:
         check_before_start(resolved)
     runs = []
     for resolved, labels in rows:
         runs.append(start(resolved, labels=labels, in_line=True))
-        note(f"Started {runs[-1].id}")
+        job = read_submission(runs[-1])
+        note(f"Started {runs[-1].id}" if job is None else f"Submitted {runs[-1].id} as {job.label}")
     return runs
 
 

@@ -5,13 +5,16 @@ from __future__ import annotations
 import logging
 import os
 import sys
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from lab.cli.chosen import Data, Method, Model, chosen, say_untested
+from lab.cli.chosen import Data, Method, Model, chosen, say_unasked, say_untested
 from lab.cli.options import Json, Sets
 from lab.cli.output import note, print_json, width
+
+if TYPE_CHECKING:
+    from lab.profile.schema import Profile
 
 
 def plan(
@@ -36,12 +39,15 @@ def plan(
         resolved = pin(resolved)
     check(resolved.profile)  # before the libraries, which take seconds to load
     say_untested([resolved])
+    say_unasked([resolved])
     from lab.training.plan import plan as make
 
     found = make(resolved, note)
     if time and found["data"] and not found["refused"]:
         note("timing the model")
         found["seconds"] = estimate_study([resolved])
+    if resolved.profile.launch.kind == "slurm":
+        found["sbatch"] = _words(resolved.profile)
     if json:
         print_json(found)
     else:
@@ -51,6 +57,17 @@ def plan(
     if found["refused"]:
         note(f"lab: {found['refused']['problem']}\n     {found['refused']['remedy']}")
         raise typer.Exit(2)
+
+
+def _words(profile: Profile) -> list[str]:
+    """Return what sbatch would be given, for a run whose id is not known yet."""
+    from pathlib import Path
+
+    from lab.home import runs_root
+    from lab.launching.slurmscript import sbatch_words
+    from lab.runs.paths import RunPaths
+
+    return sbatch_words(RunPaths(runs_root() / "ID"), profile, Path.cwd())
 
 
 def _can_dim() -> bool:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from itertools import groupby
 from operator import itemgetter
-from textwrap import fill
+from shlex import join
+from textwrap import TextWrapper, fill
 from typing import Any
 
 from lab.text import byte_size, clip, display_width, number, pad, plural, short_count
@@ -24,7 +25,8 @@ def sections(plan: dict[str, Any], columns: int, *, dim: bool) -> Iterator[str]:
     """Yield the plan as blocks of lines.
 
     Args:
-        plan: what `lab.training.plan.plan` returns, with "seconds" where the model was timed.
+        plan: what `lab.training.plan.plan` returns, with "seconds" where the model was timed, and "sbatch" where it
+            would be submitted.
         dim: dim what is not supervised; otherwise brackets enclose what is.
     """
     columns = min(columns, WIDEST)
@@ -40,10 +42,20 @@ def sections(plan: dict[str, Any], columns: int, *, dim: bool) -> Iterator[str]:
     if plan["steps"]:
         yield "Steps\n" + pairs(_steps(plan), columns, "  ")
     yield "Size\n" + pairs(_size(plan), columns, "  ")
+    if "sbatch" in plan:
+        yield _sbatch(plan["sbatch"], columns)
     if "seconds" in plan:
         from lab.cli.estimate import about
 
         yield "Time\n  " + ("it could not be measured" if plan["seconds"] is None else f"{about(plan['seconds'])} here")
+
+
+def _sbatch(words: Sequence[str], columns: int) -> str:
+    """Return the command that would be given, never broken within a word."""
+    wrapper = TextWrapper(
+        columns, initial_indent="  ", subsequent_indent="    ", break_on_hyphens=False, break_long_words=False
+    )
+    return f"Slurm (recipe and memory above are this machine's)\n{wrapper.fill(join(words))}"
 
 
 def pairs(rows: Sequence[tuple[str, str]], columns: int, indent: str = "") -> str:

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from lab.cli.chosen import Data, Method, Model, chosen, say_untested
+from lab.cli.chosen import Data, Method, Model, chosen, say_unasked, say_untested
 from lab.cli.options import Json, Sets
 from lab.cli.output import note, print_json
 
@@ -28,6 +28,7 @@ def train(
 
     resolved = chosen(profiles or [], sets or [], model, data, method)
     say_untested(resolved)
+    say_unasked(resolved)
     runs = start_all([(one, Labels(name=name)) for one in resolved])
     if detach:
         if json:

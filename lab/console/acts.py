@@ -54,8 +54,9 @@ def info_of(folder: Path) -> RunInfo:
 
 
 def ask_to_stop(folder: Path) -> Done:
-    """Ask a run to finish its step, save and end."""
-    ladder.ask(RunPaths(folder), WHO)
+    """Ask a run to finish its step, save and end; a job in Slurm's queue is taken out."""
+    if ladder.ask(RunPaths(folder), WHO) == "cancelled":
+        return Done(f"{folder.name}: taken out of Slurm's queue before it began.")
     return Done(f"{folder.name}: asked to stop. It finishes its step, saves a checkpoint and ends.")
 
 

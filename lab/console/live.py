@@ -101,7 +101,7 @@ class LiveReader:
         curves, meters = self.curves, self.meters
         history, smoothed = curves.history, curves.smoothed.follow(view.smoothing)
         step = curves.step if view.cursor is None else view.cursor
-        phase = history.phase
+        phase = None if row.state == "queued" and not row.alive else history.phase  # it waits for Slurm (again)
         return Live(
             row=row,
             phase=phase.name if phase is not None else row.state,

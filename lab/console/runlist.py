@@ -61,6 +61,11 @@ class Known:
     info: RunInfo
     row: RunRow
 
+    @property
+    def settled(self) -> bool:
+        """Whether it can only change with its files: not so while it is worked on, or while Slurm may take it up."""
+        return not (self.row.live or self.info.record.get("unsettled"))
+
 
 class RunList:
     """The runs under `root`, read again as far as their files have changed."""
@@ -83,7 +88,7 @@ class RunList:
         run = RunPaths(folder)
         stamp = (_stamp(run.state), _stamp(run.labels), _stamp(run.evaluation), _stamp(run.events))
         known = self._known.get(folder)
-        if known is not None and known.stamp == stamp and not known.row.live:
+        if known is not None and known.stamp == stamp and known.settled:
             return known
         try:
             info = read_run(run)
@@ -111,7 +116,7 @@ class RunList:
 
     def _fit(self, folder: Path, known: Known) -> tuple[Stamp, bool]:
         before = self._fits.get(folder)
-        if before is not None and before[0] == known.stamp and not known.row.live:
+        if before is not None and before[0] == known.stamp and known.settled:
             return before
         return known.stamp, self._keep(known.info)
 

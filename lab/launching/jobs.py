@@ -1,6 +1,7 @@
 """Later work on a finished run: a job has a folder, state and lock of its own, under the run's `jobs/`.
 
-Called by `lab eval`; `exports` begins its jobs here too.
+Called by `lab eval`; `exports` begins its jobs here too. Of a run that Slurm worked on they go to Slurm as well: where
+the run's GPU was, and not this machine's; `--set launch.kind=local` keeps one here.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from lab.errors import LabError, OutOfSpaceError, ProfileError, RunStateError
 from lab.home import make_private
 from lab.launching.local import first_state
 from lab.launching.recorded import read_started, write_started
+from lab.launching.slurm import submit
 from lab.launching.spawn import WORKER, check_space, spawn
 from lab.launching.stop import usable_weights
 from lab.profile.load import Resolved, load_profile
@@ -69,7 +71,7 @@ def begin_job(info: RunInfo, label: str, resolved: Resolved, request: Mapping[st
     Raises:
         NotFoundError: the run does not tell what it was started with.
         OutOfSpaceError: the run's disk is (nearly) full, or its folder cannot be written.
-        LabError: the worker could not be started. In all cases no folder of the job is left.
+        LabError: the worker could not be started, or Slurm refuses it. In all cases no folder of the job is left.
     """
     check_space(info.run.folder)
     before = read_started(info.run)
@@ -82,7 +84,11 @@ def begin_job(info: RunInfo, label: str, resolved: Resolved, request: Mapping[st
                 atomic.write_json(job.request, request)
             atomic.write_json(job.state, first_state(job, resolved))
             folder = before.folder if before.folder and before.folder.is_dir() else None
-            spawn(job, handle, command=[*WORKER, "--of", str(info.run.folder)], folder=folder)
+            command = [*WORKER, "--of", str(info.run.folder.absolute())]
+            if resolved.profile.launch.kind == "slurm":
+                submit(job, resolved.profile, command=command, folder=folder)
+            else:
+                spawn(job, handle, command=command, folder=folder)
         finally:
             os.close(handle)
     except (OSError, LabError) as error:

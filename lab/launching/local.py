@@ -1,4 +1,7 @@
-"""Starting a run on this machine: its folder, its first state, its worker. Called by `lab train` and the console."""
+"""Starting a run: its folder, its first state, its worker, here or in a Slurm job.
+
+Called by `lab train` and the console.
+"""
 
 from __future__ import annotations
 
@@ -15,6 +18,7 @@ from lab.errors import LabError, OutOfSpaceError
 from lab.home import runs_root
 from lab.launching.earlier import pin, place_for
 from lab.launching.recorded import working_folder, write_started
+from lab.launching.slurm import submit
 from lab.launching.spawn import WORKER, check_space, spawn
 from lab.profile.load import Resolved
 from lab.profile.schema import Profile
@@ -40,18 +44,20 @@ def start(
     """Make a run folder for `resolved` and start its worker, which waits there for its device; return at once.
 
     The lock is taken before the first state is written, so that no reader ever sees the run without its worker, and
-    is never let go between this process and the worker.
+    is never let go between this process and the worker. A Slurm job takes it when it begins; until then the queue
+    tells that the run is not lost.
 
     Args:
         command: arguments of the Python interpreter that come before the folder.
         environment: variables for the worker on top of this process's own.
-        in_line: take the worker's place in the queue for devices now, so that runs begin in the order of their starts.
+        in_line: take the worker's place in the queue for devices now, so that runs begin in the order of their starts;
+            Slurm has a queue of its own.
 
     Raises:
         NotFoundError, RunStateError: the run that the profile builds on is not there, or has not ended well.
         ProfileError: a tracker that it names is not installed.
         OutOfSpaceError: the disk is (nearly) full or the folder cannot be written.
-        LabError: the worker could not be started. In both cases no folder is left.
+        LabError: the worker could not be started, or Slurm refuses the job. In both cases no folder is left.
     """
     refuse_missing_trackers(resolved.profile)
     resolved = pin(resolved)
@@ -63,8 +69,11 @@ def start(
             write_started(run, resolved, working_folder(resolved.profile))
             write_labels(run, labels or Labels())
             atomic.write_json(run.state, first_state(run, resolved))
-            place = place_for(run, resolved.profile) if in_line else None
-            spawn(run, handle, command=command, environment=environment, place=place)
+            if resolved.profile.launch.kind == "slurm":
+                submit(run, resolved.profile, command=command, environment=environment)
+            else:
+                place = place_for(run, resolved.profile) if in_line else None
+                spawn(run, handle, command=command, environment=environment, place=place)
         finally:
             os.close(handle)
     except (OSError, LabError) as error:
@@ -90,7 +99,7 @@ def first_state(run: RunPaths, resolved: Resolved) -> dict[str, Any]:
         "created": now,
         "updated": now,
         "state": "queued",
-        "detail": "the worker starts",
+        "detail": "Slurm is asked" if resolved.profile.launch.kind == "slurm" else "the worker starts",
         "attempt": 1,
         "step": 0,
         "total_steps": None,

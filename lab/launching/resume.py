@@ -1,6 +1,6 @@
 """Going on with a run that was stopped, failed or was lost, or training a completed one longer.
 
-Called by `lab runs resume`, studies and the console.
+Called by `lab runs resume`, studies and the console; `take_up` by a worker that Slurm has started again.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ import contextlib
 import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from lab.errors import LabError, NotFoundError, ProfileError, RunStateError
 from lab.launching.earlier import place_for
 from lab.launching.precheck import check_before_start
 from lab.launching.recorded import Started, read_started, write_started
+from lab.launching.slurm import submit
 from lab.launching.spawn import WORKER, check_space, spawn
 from lab.profile.load import Resolved, read_toml, resolve
 from lab.profile.origin import Origin, file_origins, leaves
@@ -27,9 +28,11 @@ from lab.runs.paths import RunPaths, complete_checkpoints
 from lab.runs.reader import read_json
 from lab.runs.state import RESUMABLE
 from lab.runs.store import RunInfo
+from lab.runs.submission import Submission, write_submission
 from lab.text import sanitize
 
-CHANGEABLE = ("train.epochs", "train.max_steps", "train.save_every", "train.eval_every")
+CHANGEABLE = ("train.epochs", "train.max_steps", "train.save_every", "train.eval_every", "launch.slurm")
+_BEGINNINGS = tuple(f"{key}." for key in CHANGEABLE)
 _ABSENT = "(none)"
 
 
@@ -88,7 +91,7 @@ def resume(
         What `check_resume` raises, and RunStateError where somebody else was faster.
         LabError: a model or data file that the profile names is missing or unusable; nothing was changed.
         OutOfSpaceError: the disk is (nearly) full.
-        LabError: the worker could not be started; the run is as it was.
+        LabError: the worker could not be started, or Slurm refuses the job; the run is as it was.
     """
     resolved = check_resume(info, sets)
     check_space(info.run.folder)
@@ -104,10 +107,13 @@ def resume(
         with _put_back_on_failure(info.run):
             os.ftruncate(handle, 0)  # the process in it is the last attempt's
             info.run.stop.unlink(missing_ok=True)
-            atomic.write_json(info.run.state, _next_state(record, resumed, resolved))
+            atomic.write_json(info.run.state, _next_state(record, resumed, resolved.hash))
             write_started(info.run, resolved, before.folder)
-            place = place_for(info.run, resolved.profile) if in_line else None
-            spawn(info.run, handle, command=command, environment=environment, folder=folder, place=place)
+            if resolved.profile.launch.kind == "slurm":
+                submit(info.run, resolved.profile, command=command, environment=environment, folder=folder)
+            else:
+                place = place_for(info.run, resolved.profile) if in_line else None
+                spawn(info.run, handle, command=command, environment=environment, folder=folder, place=place)
     finally:
         os.close(handle)
     return resumed
@@ -146,7 +152,7 @@ def _reread(run: RunPaths, before: Started, sets: Sequence[str]) -> Resolved:
 
 
 def _check_keys(info: RunInfo, changes: dict[str, tuple[Any, Any]]) -> None:
-    refused = {key: pair for key, pair in changes.items() if key not in CHANGEABLE}
+    refused = {key: pair for key, pair in changes.items() if not f"{key}.".startswith(_BEGINNINGS)}
     if refused:
         shown = "; ".join(f"{key}: {_show(old)} -> {_show(new)}" for key, (old, new) in refused.items())
         raise ProfileError(
@@ -187,10 +193,32 @@ def _record_to_continue(info: RunInfo) -> dict[str, Any]:
     return record
 
 
-def _next_state(record: dict[str, Any], resumed: Resumed, resolved: Resolved) -> dict[str, Any]:
+def take_up(run: RunPaths, job: Submission, restarts: int) -> bool:
+    """Make ready what the worker of a Slurm job finds, once it holds the lock: a job that was put back after its node
+    failed or was taken away begins a new attempt. Returns False where there is nothing left to do.
+
+    A wish to stop that came meanwhile stays.
+
+    Args:
+        restarts: how often Slurm has started the job before.
+    """
+    record = read_json(run.state) or {}
+    state = record.get("state")
+    if state == "queued" and record.get("pid") is None:
+        return True
+    if not restarts or state == "completed":  # taken back, or ended, before Slurm got to it
+        return False
+    found = complete_checkpoints(run)
+    resumed = Resumed(run, int(record.get("attempt", 1)) + 1, found[-1].name if found else None)
+    atomic.write_json(run.state, _next_state(record, resumed, str(record.get("profile_hash"))))
+    write_submission(run, replace(job, attempt=resumed.attempt))
+    return True
+
+
+def _next_state(record: dict[str, Any], resumed: Resumed, profile_hash: str) -> dict[str, Any]:
     return {
         **record,
-        "profile_hash": resolved.hash,
+        "profile_hash": profile_hash,
         "updated": time.time(),
         "state": "queued",
         "detail": resumed.line,
@@ -198,6 +226,7 @@ def _next_state(record: dict[str, Any], resumed: Resumed, resolved: Resolved) ->
         "pid": None,
         "start_ticks": None,
         "end": None,
+        "interrupted": False,
     }
 
 

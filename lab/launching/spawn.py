@@ -67,8 +67,7 @@ def spawn(
     Raises:
         LabError: the process could not be started; nothing of it is left.
     """
-    words = json.dumps([Path(sys.argv[0]).name, *sys.argv[1:]])
-    inherited = {**os.environ, COMMAND: words, **(environment or {}), "PYTHONUNBUFFERED": "1"}
+    inherited = worker_environment(environment)
     if place is not None:
         inherited[PLACE] = f"{place.handle}:{place.path.name}"
     try:
@@ -93,6 +92,12 @@ def spawn(
         os.close(place.handle)
     _name_holder(handle, worker.pid)
     threading.Thread(target=worker.wait, name=f"reap {worker.pid}", daemon=True).start()
+
+
+def worker_environment(environment: Mapping[str, str] | None) -> dict[str, str]:
+    """Return the variables of a worker: this process's own, the command line that started it, and `environment`."""
+    words = json.dumps([Path(sys.argv[0]).name, *sys.argv[1:]])
+    return {**os.environ, COMMAND: words, **(environment or {}), "PYTHONUNBUFFERED": "1"}
 
 
 def _name_holder(handle: int, pid: int) -> None:

@@ -1,4 +1,7 @@
-"""Stopping a run: ask, SIGTERM, SIGKILL. Called by `lab runs stop` and the console; the worker reads the wish."""
+"""Stopping a run: ask, SIGTERM, SIGKILL. Called by `lab runs stop` and the console; the worker reads the wish.
+
+A run in a Slurm job gets its signals by scancel, from any host of the cluster; one that waits there is taken out.
+"""
 
 from __future__ import annotations
 
@@ -12,18 +15,22 @@ from pathlib import Path
 from typing import Literal
 
 from lab import atomic
-from lab.errors import OutOfSpaceError, RunStateError
+from lab.errors import LabError, OutOfSpaceError, RunStateError
 from lab.jsonio import as_float
+from lab.launching import slurmjob
 from lab.runs import lock
 from lab.runs.paths import RunPaths, complete_checkpoints
 from lab.runs.reader import read_json
-from lab.runs.state import read_state
+from lab.runs.state import LIVE, read_state
 from lab.runs.store import RunInfo
+from lab.runs.submission import read_submission
 from lab.text import sanitize
 
 Mode = Literal["save", "now"]
-Rung = Literal["asked", "terminated", "killed"]
+Rung = Literal["cancelled", "asked", "terminated", "killed"]
 POLL_SECONDS = 0.05
+SETTLE_SECONDS = 20.0
+"""Some looks at Slurm's queue, and the time in which Slurm clears up a job."""
 _SIGNALS: tuple[tuple[Rung, signal.Signals], ...] = (("terminated", signal.SIGTERM), ("killed", signal.SIGKILL))
 
 
@@ -41,6 +48,7 @@ class Stopped:
     """How far the ladder went.
 
     Attributes:
+        rung: "cancelled" where a job had not begun; else what made it end, or was tried last.
         ended: nobody works on the run any more; otherwise it was asked and goes on for now.
         usable: the adapter, else the newest complete checkpoint, else None.
     """
@@ -57,20 +65,24 @@ class Stopped:
         if not self.ended:
             return f"{self.run.id} was asked to stop and is still {self.state}"
         kept = f"{self.usable.relative_to(self.run.folder)} is usable" if self.usable else "no weights were saved"
-        done = "asked to stop" if self.rung == "asked" else self.rung
+        done = {"asked": "asked to stop", "cancelled": "taken out of Slurm's queue"}.get(self.rung, self.rung)
         return f"{self.run.id} was {done} and is {self.state}; {kept}"
 
 
-def ask(run: RunPaths, who: str, mode: Mode = "save") -> None:
-    """Ask the worker to stop; a later wish replaces an earlier one.
+def ask(run: RunPaths, who: str, mode: Mode = "save") -> Rung:
+    """Ask the worker to stop; a later wish replaces an earlier one. A job in Slurm's queue is "cancelled" at once.
 
     Raises:
         RunStateError: nobody works on the run.
         OutOfSpaceError: the wish cannot be written.
+        LabError: the job cannot be taken out of Slurm's queue.
     """
     if not lock.is_held(run.lock):
+        if slurmjob.take_back(run, who):
+            return "cancelled"
         raise _nobody(run)
     atomic.write_json(run.stop, {"mode": mode, "who": who, "t": time.time()})
+    return "asked"
 
 
 def read_wish(run: RunPaths) -> Wish | None:
@@ -111,9 +123,11 @@ def stop(
     Raises:
         RunStateError: nobody works on the run, or (with `force`) its process cannot be reached from here.
         OutOfSpaceError: the wish cannot be written, and `force` was not given.
+        LabError: Slurm's commands fail.
     """
     try:
-        ask(info.run, who)
+        if ask(info.run, who) == "cancelled":
+            return _outcome(info.run, "cancelled")
         progress("asked: it finishes its step, saves and ends")
     except OutOfSpaceError as error:  # a full disk must not keep a run from being stopped
         if not force:
@@ -125,7 +139,7 @@ def stop(
     for upper, number in _SIGNALS if force else ():
         if ended:
             break
-        progress(f"{number.name} to its process group")
+        progress(f"{number.name} to its {'Slurm job' if read_submission(info.run) else 'process group'}")
         if not _sent(info.run, number):
             break
         rung, ended = upper, _ends(info.run, grace)
@@ -142,7 +156,16 @@ def usable_weights(run: RunPaths) -> Path | None:
 
 def _outcome(run: RunPaths, rung: Rung) -> Stopped:
     ended = not lock.is_held(run.lock)
+    if ended and rung in ("terminated", "killed") and read_submission(run) is not None:
+        _settles(run)
     return Stopped(run, rung, ended, str(read_state(run).get("state", "lost")), usable_weights(run))
+
+
+def _settles(run: RunPaths) -> None:
+    """Wait a little until Slurm knows as well that the worker is gone: for that long the run may begin again."""
+    deadline = time.monotonic() + SETTLE_SECONDS
+    while read_state(run).get("state") in LIVE and time.monotonic() < deadline:
+        time.sleep(POLL_SECONDS)
 
 
 def _ends(run: RunPaths, seconds: float) -> bool:
@@ -158,7 +181,7 @@ def _sent(run: RunPaths, number: signal.Signals) -> bool:
     """Send a signal; False if the worker had ended by itself just before."""
     try:
         _signal(run, number)
-    except RunStateError:
+    except LabError:
         if lock.is_held(run.lock):
             raise
         return False
@@ -166,6 +189,11 @@ def _sent(run: RunPaths, number: signal.Signals) -> bool:
 
 
 def _signal(run: RunPaths, number: signal.Signals) -> None:
+    if (job := read_submission(run)) is not None:
+        if not lock.is_held(run.lock):
+            raise _nobody(run)
+        slurmjob.signal(job, run, "TERM" if number == signal.SIGTERM else "KILL")
+        return
     pid = _worker_pid(run)
     try:
         # Its children (data loaders) are in its group; started by hand in a shell it leads none, and goes alone.

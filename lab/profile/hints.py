@@ -52,6 +52,9 @@ ALIASES = {
     "train.early_stopping_patience": "patience early_stopping",
     "train.seed": "random_seed manual_seed",
     "data.seed": "data_seed",
+    "launch.slurm.time": "walltime time_limit",
+    "launch.slurm.memory": "mem",
+    "launch.slurm.cpus": "cpus_per_task",
     "evaluate.batch_size": "per_device_eval_batch_size eval_batch_size",
     "evaluate.max_new_tokens": "max_tokens num_predict",
 }

@@ -6,6 +6,7 @@ import copy
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import date, time
 from pathlib import Path
 from typing import Any
 
@@ -39,8 +40,12 @@ class Resolved:
 
     @property
     def hash(self) -> str:
-        """Identifies what is run: equal hashes mean the same work, whatever the profile is called."""
+        """Identifies what is run: equal hashes mean the same work, whatever the profile is called and wherever it runs.
+
+        A row of a study that Slurm has run is done for whoever shows the table without `launch.kind = "slurm"`.
+        """
         tree = {key: value for key, value in self.tree.items() if key != "description"}
+        tree["launch"] = {"kind": "local", "gpus": self.profile.launch.gpus}
         return hashlib.sha256(jsonio.dumps(tree).encode()).hexdigest()[:16]
 
 
@@ -108,7 +113,8 @@ def resolve(name: str, tree: dict[str, Any], origins: dict[str, Origin], sets: S
 
 
 def parse_assignment(text: str) -> tuple[str, Any]:
-    """Split `key=value`; the value is read as TOML, and as a plain string where it is none.
+    """Split `key=value`; the value is read as TOML, and as a plain string where it is none, or a date or time: no key
+    holds one, and 04:00:00 is how Slurm writes four hours.
 
     Raises:
         ProfileError: there is no `=` or no key.
@@ -118,9 +124,10 @@ def parse_assignment(text: str) -> tuple[str, Any]:
     if not equals or not key:
         raise ProfileError(f"--set {text!r} is no assignment.", "Write it as key=value, for example train.epochs=2.")
     try:
-        return key, tomli.loads(f"value = {value}")["value"]
+        read = tomli.loads(f"value = {value}")["value"]
     except tomli.TOMLDecodeError:
         return key, value
+    return key, value if isinstance(read, date | time) else read
 
 
 def _read_chain(path: Path, children: tuple[Path, ...]) -> tuple[dict[str, Any], dict[str, Origin]]:

@@ -5,7 +5,7 @@ An attribute's docstring is its help text: `lab profiles show`, the console and 
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
@@ -230,11 +230,53 @@ class Evaluate(Section):
         return list(dict.fromkeys(names))
 
 
+WORD = r"^\S*$"
+LAB_OWNS = ("parsable", "job-name", "J", "output", "o", "open-mode", "array", "a", "wrap", "wait", "W", "test-only")
+"""Options of sbatch without which the lab would not find its job again, or would start it twice in one folder."""
+
+
+class Slurm(Section):
+    partition: str = Field(default="", pattern=WORD)
+    """Partition; empty takes the cluster's default, here and in the keys that follow."""
+    account: str = Field(default="", pattern=WORD)
+    """Account that is charged."""
+    qos: str = Field(default="", pattern=WORD)
+    """Quality of service."""
+    time: str = Field(default="", pattern=r"^(|[0-9]+(:[0-9]{1,2}){0,2}|[0-9]+-[0-9]{1,2}(:[0-9]{1,2}){0,2})$")
+    """Wall-clock limit as Slurm writes it: "90" (minutes), "04:00:00", "2-00:00:00"."""
+    memory: str = Field(default="", pattern=r"^(|[0-9]+[KMGT]?)$")
+    """Memory of the node: "32G"."""
+    cpus: int = Field(default=0, ge=0)
+    """CPUs of the task; 0 takes the cluster's default."""
+    gres: str = Field(default="auto", pattern=WORD)
+    """Generic resources: auto is gpu:N for launch.gpus = N, which every version and selection plugin knows; a type as
+    in "gpu:a100:1"; empty where the partition gives GPUs unasked, or options ask for them in another way."""
+    options: list[Annotated[str, Field(pattern=r"^-")]] = Field(default_factory=list)
+    """Further words for sbatch: ["--constraint=h100", "--requeue"]."""
+    setup: list[str] = Field(default_factory=list)
+    """Shell lines before Python starts: ["module load cuda"]."""
+
+    @field_validator("time", "memory", mode="before")
+    @classmethod
+    def _bare_number(cls, value: object) -> object:
+        return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
+
+    @field_validator("options")
+    @classmethod
+    def _not_owned(cls, value: list[str]) -> list[str]:
+        owned = [word for word in value if word.lstrip("-").partition("=")[0] in LAB_OWNS]
+        if owned:
+            raise ValueError(f"should leave {owned[0].partition('=')[0]} to the lab")
+        return value
+
+
 class Launch(Section):
     kind: Literal["local", "slurm"] = "local"
-    """How the worker starts."""
+    """How the worker starts: on this machine, or as a batch job of a Slurm cluster."""
     gpus: int = Field(default=1, ge=0)
     """GPUs the run trains on, the rows of each step dealt out among them; 0 trains on the CPU."""
+    slurm: Slurm = Field(default_factory=Slurm)
+    """What launch.kind = "slurm" asks the cluster for."""
 
 
 class Profile(Section):

@@ -23,10 +23,7 @@ def _pissa(profile: Profile) -> object:
     return profile.method.variant == "pissa" and profile.method.variant
 
 
-UNBUILT = (
-    Unbuilt("launch.kind", lambda p: p.launch.kind != "local" and p.launch.kind, '"local"'),
-    Unbuilt("method.variant on several GPUs", lambda p: p.ranks > 1 and _pissa(p), '"lora"'),
-)
+UNBUILT = (Unbuilt("method.variant on several GPUs", lambda p: p.ranks > 1 and _pissa(p), '"lora"'),)
 
 
 def refuse_unbuilt(profile: Profile) -> None:

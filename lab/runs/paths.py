@@ -66,6 +66,16 @@ class RunPaths:
         return self.folder / "worker.log"
 
     @property
+    def submission(self) -> Path:
+        """Of a run that was given to Slurm: which job it is."""
+        return self.folder / "slurm.json"
+
+    @property
+    def script(self) -> Path:
+        """Of a run that was given to Slurm: the batch script."""
+        return self.folder / "job.sh"
+
+    @property
     def labels(self) -> Path:
         return self.folder / "labels.json"
 

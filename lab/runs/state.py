@@ -2,6 +2,8 @@
 
 queued -> starting -> training -> evaluating -> completed | stopped | failed
 lost: work had begun, nobody holds the lock, and no end is written
+
+A run that was given to Slurm is `queued`, too, while its job waits there; nobody holds its lock then.
 """
 
 from __future__ import annotations
@@ -18,6 +20,7 @@ from lab.runs import lock
 from lab.runs.events import OUTCOMES
 from lab.runs.paths import RunPaths
 from lab.runs.reader import read_json
+from lab.runs.waiting import seen_in_queue
 from lab.telemetry.kills import kills_since
 
 LIVE = ("queued", "starting", "training", "evaluating")
@@ -49,6 +52,7 @@ def read_state(run: RunPaths) -> dict[str, Any]:
     if not record:
         return {}
     held = lock.is_held(run.lock)
+    begun = record.get("state") != "queued" or record.get("pid") is not None
     if record.get("state") not in OUTCOMES or held:
         end = None if held else last_end(run, int(record.get("attempt", 1)))
         record["state"] = derive(str(record.get("state")), held=held, end=end)
@@ -56,6 +60,8 @@ def read_state(run: RunPaths) -> dict[str, Any]:
         if record["state"] == "lost":
             record["detail"] = cause_of_loss(record) or record.get("detail")
     record["alive"] = held
+    if record["state"] == "lost" or record.get("interrupted"):  # even while the worker that was interrupted ends
+        record |= seen_in_queue(run, begun=begun, ended=record["state"] != "lost")
     return record
 
 

@@ -16,6 +16,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from lab.home import cache_root, lab_home
+from lab.telemetry import slurm
 from lab.telemetry.check import Check
 from lab.telemetry.devices import Gpu, list_gpus, visible_devices
 from lab.telemetry.host import disk_free
@@ -149,5 +150,6 @@ LIGHT: dict[str, Callable[[], Check]] = {
     "gpu": gpu,
     "logout": logout,
     "terminal": terminal,
+    **({"slurm": slurm.check} if slurm.installed() else {}),
 }
 """The checks by name, in the order in which they are shown."""

@@ -1,4 +1,5 @@
-"""The worker: one process, one run. `python -m lab.training.worker FOLDER --lock-fd N`, started by `lab.launching`.
+"""The worker: one process, one run. `python -m lab.training.worker FOLDER [--lock-fd N]`, started by `lab.launching`
+with the run's lock in its hands, or by the batch script of a Slurm job, where it takes the lock itself.
 
 With `--of RUN` the folder is a job: it evaluates that finished run, or exports it where the folder holds a request for
 that, and trains nothing.
@@ -24,6 +25,7 @@ from lab.compare.entry import newest_evaluation
 from lab.errors import LabError
 from lab.launching.devices import Device, wait_for_device
 from lab.launching.earlier import wait_for_earlier
+from lab.launching.taking import take
 from lab.modeling.cpu import limit_cpu
 from lab.profile.load import load_profile
 from lab.profile.schema import Profile
@@ -43,23 +45,34 @@ from lab.training.stopping import StopWish, Terminated
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="lab.training.worker", description=__doc__)
     parser.add_argument("folder", type=Path)
-    parser.add_argument("--lock-fd", type=int, required=True)
+    parser.add_argument("--lock-fd", type=int, help="the run's lock, open; without it the worker takes it")
     parser.add_argument("--of", type=Path, help="the run whose adapter is evaluated")
     options = parser.parse_args(arguments)
     run = RunPaths(options.folder)
     owner = RunPaths(options.of) if options.of else run
-    lock.adopt(options.lock_fd)
+    try:
+        taken = take(run, options.lock_fd)
+    except LabError as error:  # not the run's worker: nothing may be written there
+        sys.stderr.write(f"{error}\n")
+        return 1
+    if taken is None:
+        return 0
+    handle, job = taken
     writer = RunWriter(run)
-    stop = StopWish(run)
+    stop = StopWish(run, job)
     stop.listen()
-    with _heartbeat(options.lock_fd):
-        return _guarded(run, owner, writer, stop)
+    with _heartbeat(handle):
+        status = _guarded(run, owner, writer, stop)
+    lock.sign_off(handle)
+    return status
 
 
 def _guarded(run: RunPaths, owner: RunPaths, writer: RunWriter, stop: StopWish) -> int:
     """Do the work and write how it ended, whatever happens short of SIGKILL."""
     outcome, reason, remedy = _outcome(run, owner, writer, stop)
     stop.ignore()  # a signal that arrives now could only keep the end from being written
+    if outcome == "stopped" and stop.interrupted:
+        writer.state["interrupted"] = True
     writer.end(outcome, reason=reason, remedy=remedy)
     writer.close()
     return 1 if outcome == "failed" else 0
@@ -70,15 +83,22 @@ def _outcome(run: RunPaths, owner: RunPaths, writer: RunWriter, stop: StopWish) 
     try:
         facts = writer.state.get("facts", {}) | {"memory_guard": kill_counter()}
         writer.update(pid=os.getpid(), start_ticks=lock.start_ticks(os.getpid()), facts=facts, now=True)
-        return ("completed", "", "") if work(run, owner, writer, stop) else ("stopped", stop.reason, "")
+        return ("completed", "", "") if work(run, owner, writer, stop) else _stopped(run, owner, stop)
     except Terminated:
-        return "stopped", stop.reason, ""
+        return _stopped(run, owner, stop)
     except LabError as error:
         traceback.print_exc()
         return "failed", error.problem, error.remedy
     except BaseException as error:  # noqa: BLE001  the end must be written for any error, and the log shows which
         traceback.print_exc()
         return "failed", *explain(error)
+
+
+def _stopped(run: RunPaths, owner: RunPaths, stop: StopWish) -> tuple[str, str, str]:
+    if not stop.interrupted:
+        return "stopped", stop.reason, ""
+    remedy = f"Go on with `lab runs resume {run.id}`." if owner == run else "Give the command again."
+    return "stopped", f"{stop.reason}.", remedy
 
 
 def work(run: RunPaths, owner: RunPaths, writer: RunWriter, stop: StopWish) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from lab.cli.chosen import chosen, say_untested
+from lab.cli.chosen import chosen, say_unasked, say_untested
 from lab.errors import UsageError
 
 
@@ -50,3 +50,21 @@ def test_nothing_held_out_is_told_before_it_is_too_late(
     said = capsys.readouterr().err
     assert said.startswith("rows-lora holds no rows out") is told
     assert bool(said) is told
+
+
+@pytest.mark.parametrize(
+    ("sets", "told"),
+    [
+        ([], False),
+        (["launch.slurm.partition=gpu"], True),
+        (["launch.slurm.partition=gpu", "launch.kind=slurm"], False),
+    ],
+)
+def test_what_slurm_is_not_asked_for_is_told(sets: list[str], told: bool, capsys: pytest.CaptureFixture[str]) -> None:
+    say_unasked(chosen([], sets, "owner/model", "rows.jsonl", "lora"))
+    said = capsys.readouterr().err
+    assert said == (
+        "rows-lora has a [launch.slurm] table and runs on this machine. Submit it: --set launch.kind=slurm.\n"
+        if told
+        else ""
+    )

@@ -190,3 +190,16 @@ def test_without_data_it_says_so_and_what_stands_for_rows() -> None:
     text = " ".join("\n".join(sections(refused, 80, dim=True)).split())
     assert "not read There is no data file 'x.jsonl'." in text
     assert "Size parameters" in text
+
+
+def test_words_for_sbatch_stay_whole() -> None:
+    words = ["sbatch", "--job-name=ID", "--constraint=a b", f"--output=/home/{'x' * 80}/worker.log", "job.sh"]
+    lines = "\n\n".join(sections(plan_of(sbatch=words), 60, dim=False)).splitlines()
+    at = next(place for place, line in enumerate(lines) if line.startswith("Slurm"))
+    assert [word for line in lines[at + 1 :] for word in line.split()] == [
+        *words[:2],
+        "'--constraint=a",
+        "b'",
+        *words[3:],
+    ]
+    assert max(len(line) for line in lines if "/home/" not in line) <= 60

@@ -47,7 +47,10 @@ def test_living_runs_are_refused(tmp_path: Path, state: str) -> None:
         check_resume(run_in(tmp_path, state))
 
 
-@pytest.mark.parametrize("change", ["train.epochs=1", "train.max_steps=9", "train.save_every=7", "train.eval_every=0"])
+CHANGES = ["train.epochs=1", "train.max_steps=9", "train.save_every=7", "train.eval_every=0", "launch.slurm.cpus=4"]
+
+
+@pytest.mark.parametrize("change", CHANGES)
 def test_length_and_saving_may_change(tmp_path: Path, change: str) -> None:
     key = change.partition("=")[0]
     resolved = check_resume(run_in(tmp_path), [change])

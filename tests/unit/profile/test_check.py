@@ -156,3 +156,30 @@ def test_messages_hold_nothing_that_commands_a_terminal(wrong: dict[str, Any]) -
     message = refusal(wrong)
     assert message.isprintable(), ascii(message)
     assert len(message) < 500
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "words"),
+    [
+        ("partition", "a b", "launch.slurm.partition = 'a b' should match"),
+        ("partition", "a\n", "launch.slurm.partition"),
+        ("time", "4h", "launch.slurm.time = '4h' should match"),
+        ("time", True, "launch.slurm.time = True should be a valid string"),
+        ("memory", "32GB", "launch.slurm.memory = '32GB' should match"),
+        ("cpus", -1, "launch.slurm.cpus = -1 should be greater"),
+        ("options", ["constraint=h100"], "launch.slurm.options.0 = 'constraint=h100' should match"),
+        ("options", ["--array=1-4"], "should leave --array to the lab"),
+        ("options", ["-J", "x"], "launch.slurm.options"),
+        ("options", ["-o/dev/null", "-J"], "should leave -J to the lab"),
+        ("options", "--mem=1G", "launch.slurm.options = '--mem=1G'"),
+        ("tasks", 2, "launch.slurm.tasks is not a key"),
+    ],
+)
+def test_what_slurm_cannot_be_asked(key: str, value: object, words: str) -> None:
+    assert words in refusal(tree(launch={"slurm": {key: value}}))
+
+
+@pytest.mark.parametrize(("key", "value", "read"), [("time", 90, "90"), ("memory", 4096, "4096"), ("cpus", 8, 8)])
+def test_numbers_that_slurm_reads_as_minutes_and_megabytes(key: str, value: int, read: object) -> None:
+    profile = validate(tree(launch={"slurm": {key: value}}), {})
+    assert getattr(profile.launch.slurm, key) == read

@@ -136,6 +136,8 @@ def test_lists_leave_out_parents_and_studies_and_the_first_hit_wins(write: Write
         ("data.system_prompt=", "data.system_prompt", ""),
         ('evaluate.metrics=["bleu", "rouge"]', "evaluate.metrics", ["bleu", "rouge"]),
         ("x={a = 1}", "x", {"a": 1}),
+        ("launch.slurm.time=04:00:00", "launch.slurm.time", "04:00:00"),
+        ("launch.slurm.time=2026-11-22", "launch.slurm.time", "2026-11-22"),
     ],
 )
 def test_assignments_are_toml_or_else_strings(text: str, key: str, value: object) -> None:
@@ -190,6 +192,9 @@ def test_the_hash_says_what_is_run_not_what_it_is_called() -> None:
     assert resolve("two", TREE, {}, ["description=other"]).hash == plain.hash
     assert resolve("one", TREE, {}, ["train.seed=42"]).hash == plain.hash
     assert resolve("one", TREE, {}, ["train.seed=43"]).hash != plain.hash
+    there = ["launch.kind=slurm", "launch.slurm.time=04:00:00"]
+    assert resolve("one", TREE, {}, there).hash == plain.hash
+    assert resolve("one", TREE, {}, ["launch.gpus=0"]).hash != plain.hash
 
 
 @pytest.mark.parametrize(

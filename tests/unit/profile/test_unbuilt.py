@@ -10,7 +10,6 @@ from lab.profile.unbuilt import UNBUILT
 
 TREE = {"data": {"source": [{"name": "bundled:helpdesk"}]}}
 ASKED = [
-    ("launch.kind", ["launch.kind=slurm"], "'slurm'"),
     ("method.variant on several GPUs", ["method.variant=pissa", "launch.gpus=2"], "'pissa'"),
 ]
 
@@ -48,6 +47,7 @@ def test_it_is_refused_by_name(key: str, sets: list[str], value: str) -> None:
         "train.checkpointing=all",
         "launch.gpus=0",
         "launch.gpus=8",
+        "launch.kind=slurm",
         "evaluate.weights=merged-bf16",
         'evaluate.task=[{name = "squad"}, {name = "own", source = {name = "rows.jsonl"}}]',
         'evaluate.metrics=["rouge", "json_match", "macro_f1", "bits_per_byte", "chrf", "bertscore"]',

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import socket
@@ -130,3 +131,25 @@ def test_an_adopted_lock_ends_with_the_worker_though_its_child_lives(path: Path)
         os.close(theirs)
         assert worker.stdout.read() == b""  # ends when the child has gone too
         worker.stdout.close()
+
+
+def test_who_signs_off_is_not_missed_for_a_minute_elsewhere(path: Path) -> None:
+    handle = lock.acquire(path)
+    os.pwrite(handle, json.dumps(asdict(lock.this_process()) | {"host": "elsewhere"}).encode(), 0)
+    os.utime(handle)
+    fcntl.flock(handle, fcntl.LOCK_UN)  # what a host sees to which locks do not reach
+    assert lock.is_held(path)
+    lock.sign_off(handle)
+    assert not lock.is_held(path)
+    os.close(handle)
+
+
+def test_without_locks_the_heartbeat_decides(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*args: object) -> None:
+        raise OSError(38, "Function not implemented")
+
+    path.write_text(json.dumps(asdict(lock.this_process()) | {"host": "elsewhere"}))
+    monkeypatch.setattr(fcntl, "flock", refuse)
+    assert lock.is_held(path)
+    path.write_text("")
+    assert not lock.is_held(path)
