@@ -29,7 +29,7 @@ NothingStarted = Callable[[], None]
         ("train.learning_rate=nan", ["train.learning_rate = nan"]),
         ("method.kind=qlroa", ["method.kind = 'qlroa'", "Did you mean 'qlora'?"]),
         ("evaluate.metrics=['bleuu']", ["evaluate.metrics.0 = 'bleuu' should be 'bleu'"]),
-        ("launch.kind=torchrun", ["not built yet"]),
+        ("launch.kind=torchrun", ["launch.kind = 'torchrun' should be"]),
         ("data.source.5.train=8", ["no item '5' among 1"]),
         ("method.rank.deeper=8", ["method.rank"]),
         ("data.source=[]", ["no data"]),
