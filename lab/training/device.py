@@ -5,7 +5,7 @@ from __future__ import annotations
 from lab.errors import LabError
 from lab.launching.devices import refuse_too_few, usable_gpus
 from lab.modeling.cpu import limit_cpu
-from lab.modeling.hardware import Hardware, detect
+from lab.modeling.hardware import Hardware, detect, physical_cores
 from lab.profile.schema import Profile
 
 
@@ -20,7 +20,7 @@ def hardware_for(profile: Profile) -> Hardware:
     gpus = usable_gpus() if profile.launch.gpus else []
     if not gpus:
         limit_cpu()
-        return detect("cpu", profile.train.threads)
+        return detect("cpu", threads_each(profile, "cpu"))
     refuse_too_few(profile.launch.gpus, len(gpus))
     import torch
 
@@ -29,3 +29,10 @@ def hardware_for(profile: Profile) -> Hardware:
             "There is a GPU, but torch cannot use it.", "See `lab doctor`, or set launch.gpus = 0 to train on the CPU."
         )
     return detect("cuda", profile.train.threads)
+
+
+def threads_each(profile: Profile, kind: str) -> int:
+    """Return the CPU threads that the profile asks for, or the share of each process where several train on the CPU;
+    0 leaves it at the usual."""
+    shared = kind == "cpu" and profile.ranks > 1
+    return profile.train.threads or (max(1, physical_cores() // profile.ranks) if shared else 0)

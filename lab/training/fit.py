@@ -76,7 +76,7 @@ def fit(
         _note(run, writer, probed)
         callback.trainer = probed.trainer
         if team is not None:
-            writer.update(detail="waiting for the processes on the other GPUs", now=True)
+            writer.update(detail="waiting for the other processes", now=True)
             team.begin(probed.trainer.recipe)
             probed.trainer.join(Ranks(team.meeting, 0, team.size, recipe.device.value, team.check))
         start_peak(recipe.device.value)

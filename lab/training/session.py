@@ -40,6 +40,7 @@ from lab.profile.schema import Profile
 from lab.runs.paths import RunPaths
 from lab.runs.reader import read_json
 from lab.runs.writer import RunWriter
+from lab.training.device import threads_each
 from lab.training.environment import describe
 from lab.training.fit import base_reference, fit, trained_steps, training_done
 from lab.training.memory import let_go
@@ -76,7 +77,7 @@ class Session:
     def open(cls, run: RunPaths, owner: RunPaths, writer: RunWriter, profile: Profile, device: Device) -> Session:
         """Resolve, prepare, decide and load, writing each result into the run folder before the next step."""
         quiet_libraries()
-        hardware = detect(device.kind, profile.train.threads or threads_each(profile, device.kind))
+        hardware = detect(device.kind, threads_each(profile, device.kind))
         torch.set_num_threads(hardware.threads)
         writer.phase("starting", "resolving the model")
         source = resolve_model(profile.model.name, profile.model.revision, lambda line: writer.phase("starting", line))
@@ -117,6 +118,7 @@ class Session:
         told = (self.run, self.writer, self.profile, self.recipe, begun, self.tokenizer, self.prepared, stop)
         with self._team() as team:
             done = fit(*told, team)
+        torch.set_num_threads(self.profile.train.threads or physical_cores())  # one process answers
         if begun.projection is not None:
             self._fact("orthogonality", begun.projection.largest_cosine())
         if done and begun.beginning is not None:  # its base was changed: what is evaluated is what was saved
@@ -190,11 +192,6 @@ class Session:
 
     def _fact(self, name: str, value: Any) -> None:
         self.writer.update(facts={**self.writer.state.get("facts", {}), name: value}, now=True)
-
-
-def threads_each(profile: Profile, kind: str) -> int:
-    """Return the CPU threads of each process where several train on the CPU; 0 leaves it at the usual."""
-    return max(1, physical_cores() // profile.ranks) if kind == "cpu" and profile.ranks > 1 else 0
 
 
 def load_model(profile: Profile, source: ModelSource, recipe: Recipe) -> transformers.PreTrainedModel:
