@@ -31,7 +31,7 @@ from lab.runs.store import RunInfo
 from lab.runs.submission import Submission, write_submission
 from lab.text import sanitize
 
-CHANGEABLE = ("train.epochs", "train.max_steps", "train.save_every", "train.eval_every", "launch.slurm")
+CHANGEABLE = ("train.epochs", "train.max_steps", "train.save_every", "train.eval_every", "launch.gpus", "launch.slurm")
 _BEGINNINGS = tuple(f"{key}." for key in CHANGEABLE)
 _ABSENT = "(none)"
 

@@ -139,7 +139,7 @@ def decide(
         loss=Choice("supervised rows", "the head runs for supervised tokens alone, so logits of prompts never exist"),
         shared_prefix=shared,
         threads=Choice(hardware.threads, "train.threads" if profile.train.threads else "the physical cores"),
-        ranks=_ranks(profile),
+        ranks=ranks_choice(profile),
         kernels=_kernels(hardware, config),
         **batching,
         **fast_choices(profile, hardware, config, lengths, batching["micro_tokens"].value),
@@ -171,7 +171,7 @@ def _quantization(profile: Profile, cpu: bool) -> Choice:
     return Choice(kind, asked + double)
 
 
-def _ranks(profile: Profile) -> Choice:
+def ranks_choice(profile: Profile) -> Choice:
     dealt = "the rows of each step are dealt out among so many processes"
     return Choice(profile.ranks, f"launch.gpus: {dealt}" if profile.ranks > 1 else "one process trains")
 

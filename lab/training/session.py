@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NoReturn
 
 import datasets
@@ -44,7 +44,7 @@ from lab.training.device import threads_each
 from lab.training.environment import describe
 from lab.training.fit import base_reference, fit, trained_steps, training_done
 from lab.training.memory import let_go
-from lab.training.recipe import Recipe, decide, steps_in
+from lab.training.recipe import Recipe, decide, ranks_choice, steps_in
 from lab.training.stages import Begun, begin
 from lab.training.stopping import StopWish
 from lab.training.team import Material, Team
@@ -89,7 +89,7 @@ class Session:
         prepare_scoring(profile.evaluate, lambda line: writer.phase("starting", line))
         lengths = [len(row.input_ids) for row in prepared.train]
         config = load_config(source, trust_remote_code=profile.model.trust_remote_code)
-        kept = kept_recipe(run, hardware)
+        kept = kept_recipe(run, hardware, profile)
         recipe = kept or decide(profile, hardware, lengths, sharable=can_share(config), config=config)
         atomic.write_json(run.recipe, recipe.as_json())
         atomic.write_json(
@@ -206,8 +206,8 @@ def load_model(profile: Profile, source: ModelSource, recipe: Recipe) -> transfo
     )
 
 
-def kept_recipe(run: RunPaths, hardware: Hardware) -> Recipe | None:
-    """Return the recipe of an earlier attempt, so that a resume goes on as it began.
+def kept_recipe(run: RunPaths, hardware: Hardware, profile: Profile) -> Recipe | None:
+    """Return the recipe of an earlier attempt, so that a resume goes on as it began; on as many GPUs as are asked now.
 
     Raises:
         RunStateError: it was made for the other kind of device.
@@ -220,7 +220,7 @@ def kept_recipe(run: RunPaths, hardware: Hardware) -> Recipe | None:
             f"{run.id} began on {began}, and this attempt was given {now}.",
             f"Resume it on {began}, or start a new run: `lab train {run.profile}`.",
         )
-    return recipe
+    return None if recipe is None else replace(recipe, ranks=ranks_choice(profile))
 
 
 def quiet_libraries() -> None:
