@@ -48,9 +48,11 @@ def base_model(entry: Entry) -> Any:
 
 
 def device(entry: Entry) -> Any:
-    """Return the GPU's name, or the processor's where there is none."""
+    """Return the GPU's name, or the processor's where there is none, and how many processes trained on them."""
     gpu = at(entry.environment, "gpu.name")
-    return gpu if gpu is not None else at(entry.environment, "host.cpu")
+    name = gpu if gpu is not None else at(entry.environment, "host.cpu")
+    ranks = at(entry.tree, "launch.gpus") if entry.trained else None
+    return f"{ranks} x {name}" if isinstance(ranks, int) and ranks > 1 else name
 
 
 def threads(entry: Entry) -> Any:

@@ -21,7 +21,7 @@ def hardware_for(profile: Profile) -> Hardware:
     if not gpus:
         limit_cpu()
         return detect("cpu", threads_each(profile, "cpu"))
-    refuse_too_few(profile.launch.gpus, len(gpus))
+    refuse_too_few(min(profile.launch.gpus, profile.ranks), len(gpus))
     import torch
 
     if not torch.cuda.is_available():

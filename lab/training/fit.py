@@ -27,7 +27,7 @@ from lab.training.probe import Probed, probe
 from lab.training.ranks import Ranks
 from lab.training.recipe import Recipe
 from lab.training.settings import trainer_settings
-from lab.training.shortage import train_guarded
+from lab.training.shortage import next_attempt, train_guarded
 from lab.training.stages import Begun
 from lab.training.stopping import StopWish
 from lab.training.team import Team
@@ -77,12 +77,16 @@ def fit(
         callback.trainer = probed.trainer
         if team is not None:
             writer.update(detail="waiting for the other processes", now=True)
-            team.begin(probed.trainer.recipe)
+            team.begin(probed.trainer.recipe, lambda: next_attempt(run, probed.trainer, profile))
             probed.trainer.join(Ranks(team.meeting, 0, team.size, recipe.device.value, team.check))
+            team.complete()
         start_peak(recipe.device.value)
         _announce(writer, start)
         train_guarded(run, probed.trainer, callback, profile, checkpoint)
-        probed.trainer.part()
+        if team is not None:
+            team.trained()
+            probed.trainer.part()
+            kind = f"{kind}, one of {team.size} processes"
     trainer, early = probed.trainer, callback.early
     _finish(run, writer, begun, profile, best, {"of": trainer.state.max_steps, "early": early, "memory_kind": kind})
     return not callback.stopped or writer.step >= trainer.state.max_steps
@@ -126,7 +130,7 @@ def _finish(
     save_adapter(run, begun, base_reference(profile), kept)
     facts = {
         "memory_kind": ended["memory_kind"],
-        "reserved_bytes": reserved_bytes("cuda" if ended["memory_kind"] == "torch allocated" else "cpu"),
+        "reserved_bytes": reserved_bytes("cuda" if ended["memory_kind"].startswith("torch allocated") else "cpu"),
         "artifact_bytes": folder_bytes(run.adapter),
         "kept_step": kept,
         "training_end": {"step": writer.step, "of": ended["of"], "early": ended["early"]},

@@ -22,6 +22,7 @@ from lab.profile.schema import Profile
 from lab.series.families import shape_from_config
 from lab.text import byte_size
 from lab.training.memory import let_go, ran_out, room, start_peak
+from lab.training.ranks import MEMORY_BYTES
 from lab.training.recipe import Recipe
 from lab.training.sizes import memory_of
 from lab.training.tighter import tighter
@@ -63,6 +64,8 @@ def probe(build: Callable[[Recipe], LabTrainer], recipe: Recipe, profile: Profil
         trainer = build(recipe)
         let_go(device)
         estimated, free = expected_bytes(trainer, profile, recipe, prepared), room(device)
+        if device == "cuda" and recipe.ranks.value > 1:
+            free -= MEMORY_BYTES
         if device == "cpu" and estimated is not None and estimated < PLENTY * free:
             why = f"the estimate, {byte_size(estimated)}, is less than half of the {byte_size(free)} that is free"
             return Probed(trainer, recipe, Choice("skipped", why), estimated, None, changes)

@@ -6,14 +6,21 @@ go to worker.log, and in a line to the leader.
 
 from __future__ import annotations
 
+import signal
+
+# First of all: a SIGTERM for the whole group, as Slurm sends it, is for the leader to answer. It saves with all members
+# alive, and ends them.
+signal.signal(signal.SIGTERM, signal.SIG_IGN)
+
+# ruff: noqa: E402
 import ctypes
 import os
-import signal
 import sys
 import time
 import traceback
 from pathlib import Path
 
+from lab import atomic
 from lab.errors import LabError
 from lab.modeling.cpu import limit_cpu
 from lab.profile.load import load_profile
@@ -36,8 +43,11 @@ def main() -> int:
         train(RunPaths(Path(folder)), Path(meeting), rank, size)
     except BaseException as error:  # noqa: BLE001  the leader has to hear of any
         traceback.print_exc()
+        from lab.training.memory import ran_out
+
         told = error.problem if isinstance(error, LabError) else f"{type(error).__name__}: {error}"
-        (Path(meeting) / f"failed-{rank}").write_text(sanitize(told, newlines=False, limit=300), encoding="utf-8")
+        record = {"text": sanitize(told, newlines=False, limit=300), "memory": ran_out(error)}
+        atomic.write_json(Path(meeting) / f"failed-{rank}.json", record)
         return 1
     return 0
 

@@ -32,19 +32,17 @@ def train_guarded(
         if not ran_out(error):
             raise
     let_go(str(trainer.recipe.device.value))  # by now the error is gone, and with it the frames that held tensors
-    saved = _save(run, trainer, callback)
+    _save(run, trainer, callback)
     raise TrainingError(
         f"Memory ran out in step {trainer.state.global_step + 1}, with {_sizes(trainer)}.",
-        f"{_go_on(run, trainer, profile, saved)} Or lower train.micro_batch or data.max_length in a new run.",
+        f"{next_attempt(run, trainer, profile)} Or lower train.micro_batch or data.max_length in a new run.",
     )
 
 
-def _save(run: RunPaths, trainer: LabTrainer, callback: RunCallback) -> int:
-    """Save the last whole step if it can be told that the weights are those of it; return the newest saved step."""
+def _save(run: RunPaths, trainer: LabTrainer, callback: RunCallback) -> None:
+    """Save the last whole step if it can be told that the weights are those of it."""
     if trainer.state.global_step and not callback.updating:
         trainer.save_now()
-    found = complete_checkpoints(run)
-    return int(found[-1].name.rpartition("-")[2]) if found else 0
 
 
 def _sizes(trainer: LabTrainer) -> str:
@@ -54,8 +52,8 @@ def _sizes(trainer: LabTrainer) -> str:
     return f"{size} a micro-step and checkpointing {recipe.checkpointing.value}"
 
 
-def _go_on(run: RunPaths, trainer: LabTrainer, profile: Profile, saved: int) -> str:
-    """Write the recipe of the next attempt; return what it will be."""
+def next_attempt(run: RunPaths, trainer: LabTrainer, profile: Profile) -> str:
+    """Write a recipe that takes less memory for the next attempt; return what that will be."""
     lengths = [len(row.input_ids) for row in trainer.train_rows]
     largest = int(trainer.longest_batch()["input_ids"].numel())
     found = tighter(trainer.recipe, profile.train, largest, max(lengths))
@@ -63,4 +61,6 @@ def _go_on(run: RunPaths, trainer: LabTrainer, profile: Profile, saved: int) -> 
         return "Nothing of the recipe can be made smaller: use method.kind = qlora, or a device with more memory."
     recipe, change = found
     atomic.write_json(run.recipe, recipe.as_json())
+    checkpoints = complete_checkpoints(run)
+    saved = int(checkpoints[-1].name.rpartition("-")[2]) if checkpoints else 0
     return f"`lab runs resume {run.id}` goes on from step {saved} with {change}."

@@ -24,14 +24,17 @@ from lab.data.masks import Encoded
 from lab.errors import LabError, TrainingError
 from lab.modeling.source import ModelSource
 from lab.runs.paths import RunPaths
+from lab.runs.reader import read_json
 from lab.training.recipe import Recipe
 
+MATERIAL = "material.pickle"
 COMMAND = ("-P", "-m", "lab.training.rank")
 POLL_SECONDS = 0.2
 GRACE_SECONDS = 5.0
 """How long a member may take to be seen dead after its death was felt, and to end after all have trained."""
-STUCK_SECONDS = 20.0
-"""How long the leader may take to feel a member's death: over gloo it does at once, in a kernel of NCCL never."""
+STUCK_SECONDS = 120.0
+"""How long the leader may take to feel a member's death: over gloo it does at once, in a kernel of NCCL never. Saving
+a large checkpoint takes its time, too."""
 
 
 @dataclass(frozen=True)
@@ -66,6 +69,8 @@ class Team:
         self._folder = tempfile.TemporaryDirectory(prefix="lab-team-")
         self._done = threading.Event()
         self._died = ""
+        self._starved = False
+        self._tighten: Callable[[], str] | None = None
 
     @property
     def meeting(self) -> Path:
@@ -76,7 +81,7 @@ class Team:
         return len(self._visible) + 1
 
     def __enter__(self) -> Team:
-        (self.meeting / "material.pickle").write_bytes(pickle.dumps(self._material))
+        (self.meeting / MATERIAL).write_bytes(pickle.dumps(self._material))
         for rank, visible in enumerate(self._visible, 1):
             words = [str(self._run.folder), str(self.meeting), str(rank), str(self.size), str(os.getpid())]
             environment = {**os.environ, "CUDA_VISIBLE_DEVICES": visible}
@@ -84,9 +89,22 @@ class Team:
         threading.Thread(target=self._watch, name="team", daemon=True).start()
         return self
 
-    def begin(self, recipe: Recipe) -> None:
-        """Tell the members the recipe that the probe found, with which they begin."""
+    def begin(self, recipe: Recipe, tighten: Callable[[], str]) -> None:
+        """Tell the members the recipe that the probe found, with which they begin.
+
+        Args:
+            tighten: writes the recipe of the next attempt where memory ran out on a member; returns what it will be.
+        """
+        self._tighten = tighten
         atomic.write_json(self.meeting / "recipe.json", recipe.as_json())
+
+    def complete(self) -> None:
+        """All members have joined: the rows need not lie there any more."""
+        (self.meeting / MATERIAL).unlink()
+
+    def trained(self) -> None:
+        """All have trained to the end: how members end does not matter any more."""
+        self._done.set()
 
     def check(self) -> None:
         """Raise TrainingError where a member has died."""
@@ -94,6 +112,8 @@ class Team:
             raise self._error()
 
     def _error(self) -> TrainingError:
+        if self._starved and self._tighten is not None:
+            return TrainingError(self._died, self._tighten())
         again = f"`lab runs resume {self._run.id}` goes on from the last checkpoint"
         return TrainingError(self._died, f"`lab runs logs {self._run.id}` may tell more; {again}.")
 
@@ -122,12 +142,14 @@ class Team:
                 if member.poll() not in (None, 0) and not self._done.is_set():
                     self._died = self._obituary(rank, member.returncode)
                     if not self._done.wait(STUCK_SECONDS):
+                        self._folder.cleanup()
                         self._stuck(self._error())
                     return
 
     def _obituary(self, rank: int, code: int) -> str:
-        reason = self.meeting / f"failed-{rank}"
-        how = reason.read_text(encoding="utf-8") if reason.is_file() else f"it ended with status {code}"
+        found = read_json(self.meeting / f"failed-{rank}.json") or {}
+        self._starved = bool(found.get("memory"))
+        how = found.get("text") or f"it ended with status {code}"
         return f"Process {rank + 1} of the {self.size} that trained this run has died: {how}"
 
 
@@ -140,6 +162,6 @@ def _wait(member: subprocess.Popen[bytes], deadline: float) -> None:
 
 def load_material(meeting: Path) -> Material:
     """Return what `Team` has laid down for its members."""
-    found: Any = pickle.loads((meeting / "material.pickle").read_bytes())
+    found: Any = pickle.loads((meeting / MATERIAL).read_bytes())
     assert isinstance(found, Material)
     return found

@@ -171,6 +171,7 @@ class LabTrainer(SFTTrainer):
         """Train together with others from now on; this process's rank is that of its rows."""
         self._ranks = ranks
         ranks.equalise(self._trained)
+        ranks.draw_apart(self.args.seed)
 
     def part(self) -> None:
         """Be alone again."""
@@ -191,10 +192,17 @@ class LabTrainer(SFTTrainer):
         """Return the loss of a step, or of one micro-batch; gradients are added up."""
         batches = inputs.batches if isinstance(inputs, Step) else [inputs]
         losses = [self._forward_backward(batch, num_items_in_batch) for batch in batches]
-        self._losses = torch.stack(losses) if losses else torch.zeros(0, device=self.args.device)
+        self._losses = torch.stack(losses) if losses else self._no_losses()
         if self._ranks is not None:
-            self._losses = self._ranks.add(self._trained, self._losses)
+            self._losses = self._ranks.add(self._losses)
         return self._losses.sum()
+
+    def _no_losses(self) -> Tensor:
+        """Return the losses of a process without a row in this step."""
+        none = torch.zeros(0, device=self.args.device)
+        if self.accelerator.scaler is not None:  # fp16: it begins with the first loss, and unscales gradients after
+            self.accelerator.scaler.scale(none)
+        return none
 
     def _forward_backward(self, batch: Batch, supervised: int | None) -> Tensor:
         if self._fast is not None and "cu_seq_lens" in batch:
@@ -314,6 +322,11 @@ class LabTrainer(SFTTrainer):
             super()._load_from_checkpoint(resume_from_checkpoint, model)
         else:
             load_checkpoint(self.model, Path(resume_from_checkpoint))
+
+    def _load_rng_state(self, checkpoint: str) -> None:
+        super()._load_rng_state(checkpoint)
+        if self._ranks is not None:  # the checkpoint holds the leader's
+            self._ranks.draw_apart(self.args.seed + self.state.global_step)
 
     def create_model_card(self, *args: Any, **kwargs: Any) -> None:
         """Write none: the lab makes cards from finished runs."""

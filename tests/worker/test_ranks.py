@@ -105,4 +105,14 @@ def test_no_process_outlives_the_worker(folder: Path) -> None:
     assert who is not None
     os.kill(who.pid, signal.SIGKILL)
     wait_until(lambda: not member.is_running() or member.status() == psutil.STATUS_ZOMBIE)
-    assert read_state(run)["state"] == "lost"
+    wait_until(lambda: read_state(run)["state"] == "lost")
+
+
+def test_a_sigterm_for_all_is_answered_by_the_leader_alone(folder: Path) -> None:
+    run = start_tiny(folder, *ENDLESS, "launch.gpus=2")
+    wait_until(lambda: step_of(run) >= 3)
+    who = holder(run.lock)
+    assert who is not None
+    os.killpg(who.pid, signal.SIGTERM)
+    state = wait_ended(run)
+    assert (state["state"], state["end"]["reason"]) == ("stopped", "terminated (SIGTERM)"), run.log.read_text()

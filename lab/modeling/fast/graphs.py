@@ -30,6 +30,10 @@ MANY_BYTES = 256 << 20
 kernel each, and never lie there twice."""
 
 
+SHORT = 0.1
+"""Of the GPU's memory: a run that cannot be tried again begins with an emptied cache where less is free."""
+
+
 class Launcher(Protocol):
     """How a run is launched."""
 
@@ -156,9 +160,12 @@ class _Graphs:
         self.stream = torch.cuda.Stream()
 
     def once(self, run: Run, *, again: bool) -> None:
-        if not again or not self._fits(run):
+        if again and self._fits(run):
+            return
+        free, total = torch.cuda.mem_get_info()
+        if again or free < SHORT * total:
             torch.cuda.empty_cache()  # what validation left: the pool could grow, had the allocator asked for it
-            self._launch(run)
+        self._launch(run)
 
     def _fits(self, run: Run) -> bool:
         try:

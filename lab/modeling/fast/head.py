@@ -110,4 +110,4 @@ class _HeadLoss(torch.autograd.Function):
         gradient, learnt = ctx.saved_tensors
         # The scale of the loss is in them already: what comes in is 1, or a power of two under loss scaling.
         scaled = gradient * gradients[0].to(gradient.dtype)
-        return scaled, None if learnt is None else learnt * gradients[0].to(learnt.dtype), None, None, None
+        return scaled, None if learnt is None else learnt.mul_(gradients[0].to(learnt.dtype)), None, None, None

@@ -8,9 +8,12 @@ from pathlib import Path
 import pytest
 
 from lab.errors import TrainingError
+from lab.modeling.hardware import Hardware
 from lab.modeling.source import ModelSource
+from lab.profile.schema import Profile
 from lab.runs.paths import RunPaths
 from lab.training import team
+from lab.training.recipe import decide
 from lab.training.team import Material, Team, load_material
 
 DIES, LIVES = "raise SystemExit(3)", "import time; time.sleep(600)"
@@ -50,13 +53,21 @@ def test_an_error_that_a_death_lies_behind_names_the_death(fast: pytest.MonkeyPa
 
 
 def test_a_reason_that_a_member_left_is_told(fast: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    told = "import sys, pathlib; pathlib.Path(sys.argv[2], 'failed-1').write_text('Memory ran out.'); sys.exit(1)"
+    record = '{"text": "Memory ran out.", "memory": true}'
+    told = f"import sys, pathlib; pathlib.Path(sys.argv[2], 'failed-1.json').write_text('{record}'); sys.exit(1)"
     fast.setattr(team, "COMMAND", ("-c", told))
-    with (
-        pytest.raises(TrainingError, match="has died: Memory ran out"),
-        Team(RunPaths(tmp_path / "r"), [""], MATERIAL, nobody),
-    ):
-        raise RuntimeError
+    recipe = decide(Profile(), Hardware("cpu", "a CPU", False, 8_000_000_000, 1), [10], sharable=True)
+
+    def lead() -> None:
+        with Team(RunPaths(tmp_path / "r"), [""], MATERIAL, nobody) as members:
+            members.begin(recipe, lambda: "The next attempt takes less.")
+            members.complete()
+            assert [path.name for path in members.meeting.iterdir() if "pickle" in path.name] == []
+            raise RuntimeError
+
+    with pytest.raises(TrainingError, match="has died: Memory ran out") as caught:
+        lead()
+    assert caught.value.remedy == "The next attempt takes less."
 
 
 def test_a_leader_that_feels_nothing_is_ended_from_outside(fast: pytest.MonkeyPatch, tmp_path: Path) -> None:
