@@ -47,7 +47,9 @@ def sections(plan: dict[str, Any], columns: int, *, dim: bool) -> Iterator[str]:
     if "seconds" in plan:
         from lab.cli.estimate import about
 
-        yield "Time\n  " + ("it could not be measured" if plan["seconds"] is None else f"{about(plan['seconds'])} here")
+        alone = " in one process" if plan["recipe"]["ranks"]["value"] > 1 else ""
+        seconds = plan["seconds"]
+        yield "Time\n  " + ("it could not be measured" if seconds is None else f"{about(seconds)} here{alone}")
 
 
 def _sbatch(words: Sequence[str], columns: int) -> str:

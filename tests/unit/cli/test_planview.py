@@ -101,6 +101,7 @@ def plan_of(**changes: Any) -> dict[str, Any]:
             "example": [part("word " * 60, False), part("answer " * 30, True)],
         },
         "recipe": {
+            "ranks": {"value": 1, "why": "one process trains"},
             "dtype": {"value": "bf16", "why": "the device is fastest in bf16 " * 4},
             "autocast": {"value": "", "why": "nothing"},
             "loss_scaling": {"value": False, "why": "no need"},
