@@ -73,14 +73,16 @@ async def test_a_tab_is_a_console_that_only_looks(tmp_path: Path) -> None:
     )
     with server:
         assert server.stderr is not None
-        (address,) = re.findall(r"http://\S+", server.stderr.readline())
-        async with aiohttp.ClientSession(cookie_jar=aiohttp.CookieJar(unsafe=True)) as session:
-            assert (await session.get(address)).status == 200
-            async with session.ws_connect(address.partition("?")[0] + "ws?width=120&height=36") as tab:
-                assert "read-only" in await read_until(tab, lambda text: "read-only" in text)
-                await tab.send_json(["stdin", "q"])
-                await read_until(tab, lambda text: False)
-        server.terminate()  # as Ctrl-C would, which a shell in the background has its children ignore
+        try:
+            (address,) = re.findall(r"http://\S+", server.stderr.readline())
+            async with aiohttp.ClientSession(cookie_jar=aiohttp.CookieJar(unsafe=True)) as session:
+                assert (await session.get(address)).status == 200
+                async with session.ws_connect(address.partition("?")[0] + "ws?width=120&height=36") as tab:
+                    assert "read-only" in await read_until(tab, lambda text: "read-only" in text)
+                    await tab.send_json(["stdin", "q"])
+                    await read_until(tab, lambda text: False)
+        finally:
+            server.terminate()  # as Ctrl-C would, which a shell in the background has its children ignore
         said = server.stderr.read()
     assert server.returncode == 0
     assert said.startswith("From another machine: ssh -N -L")
