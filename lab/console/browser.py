@@ -7,6 +7,7 @@ tunnel may have given it another port.
 
 from __future__ import annotations
 
+import asyncio
 import hmac
 import secrets
 import shlex
@@ -23,6 +24,7 @@ from lab.errors import LabError
 from lab.home import lab_home
 from lab.text import sanitize
 
+POLL_SECONDS = 0.02
 LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -53,6 +55,16 @@ class ConsoleServer(Server):
         """Keep quiet: what is asked for stands in no log."""
 
     async def on_startup(self, app: web.Application) -> None:
+        self._announcing = asyncio.create_task(self._announce())
+
+    async def on_shutdown(self, app: web.Application) -> None:
+        await super().on_shutdown(app)
+        self._announcing.cancel()
+
+    async def _announce(self) -> None:
+        """Say where the console is as soon as the port answers, which is after the startup."""
+        while not await _answers(self.port):
+            await asyncio.sleep(POLL_SECONDS)
         self._say(
             f"The console is at {self.address} (read-only; Ctrl-C ends it).\n"
             f"From another machine: ssh -N -L {self.port}:127.0.0.1:{self.port} {sanitize(socket.gethostname())}"
@@ -84,6 +96,15 @@ class ConsoleServer(Server):
     async def handle_index(self, request: web.Request) -> Any:
         self.public_url = f"http://{request.host}"  # the page's own address, tunnel and all; nothing awaits in between
         return await super().handle_index(request)
+
+
+async def _answers(port: int) -> bool:
+    try:
+        _, writer = await asyncio.open_connection("127.0.0.1", port)
+    except ConnectionRefusedError:
+        return False
+    writer.close()
+    return True
 
 
 def _free(port: int) -> int:
