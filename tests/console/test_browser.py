@@ -27,8 +27,9 @@ async def served() -> AsyncIterator[tuple[ConsoleServer, Client]]:
     told: list[str] = []
     server = ConsoleServer(0, told.append)
     async with TestClient(TestServer(await server._make_app()), cookie_jar=aiohttp.CookieJar(unsafe=True)) as client:
-        assert told[0].startswith(f"The console is at http://127.0.0.1:{server.port}/?token=")
+        assert server.address.startswith(f"http://127.0.0.1:{server.port}/?token=")
         yield server, client
+    assert told == [], "this one is served elsewhere: its own port never answered"
 
 
 @pytest.mark.parametrize(
