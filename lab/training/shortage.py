@@ -55,7 +55,7 @@ def _sizes(trainer: LabTrainer) -> str:
 def next_attempt(run: RunPaths, trainer: LabTrainer, profile: Profile) -> str:
     """Write a recipe that takes less memory for the next attempt; return what that will be."""
     lengths = [len(row.input_ids) for row in trainer.train_rows]
-    largest = int(trainer.longest_batch()["input_ids"].numel())
+    largest = trainer.longest_tokens()
     found = tighter(trainer.recipe, profile.train, largest, max(lengths))
     if found is None:
         return "Nothing of the recipe can be made smaller: use method.kind = qlora, or a device with more memory."

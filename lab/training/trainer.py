@@ -105,6 +105,10 @@ class LabTrainer(SFTTrainer):
         """Return the micro-batch that takes the most tokens of all in this run, padding included."""
         return self._batcher.batch(longest_part(self.train_rows, self._sampler(), self._batcher))
 
+    def longest_tokens(self) -> int:
+        """Return the tokens of that micro-batch, without a word to the device, which may be stuck."""
+        return self._batcher.cost(longest_part(self.train_rows, self._sampler(), self._batcher))
+
     def most_supervised_batch(self) -> Batch:
         """Return the micro-batch with the most supervised tokens, each of which has logits."""
         counts = {row.id: row.supervised for row in self.train_rows}
