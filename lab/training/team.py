@@ -6,6 +6,7 @@ folder of their own; the run folder they only read. Called by `training.session`
 
 from __future__ import annotations
 
+import contextlib
 import os
 import pickle
 import subprocess
@@ -154,10 +155,8 @@ class Team:
 
 
 def _wait(member: subprocess.Popen[bytes], deadline: float) -> None:
-    try:
+    with contextlib.suppress(subprocess.TimeoutExpired):  # it has trained to the end, and is killed next
         member.wait(max(0.0, deadline - time.monotonic()))
-    except subprocess.TimeoutExpired:
-        pass  # it has trained to the end and is killed next
 
 
 def load_material(meeting: Path) -> Material:

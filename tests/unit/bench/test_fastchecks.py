@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from lab.bench import fastchecks
+from lab.bench.checking import LIMITS, Setting
 
 CPU = torch.device("cpu")
 CHECKS = fastchecks.checks(CPU)
@@ -15,7 +16,7 @@ CHECKS = fastchecks.checks(CPU)
 @pytest.mark.parametrize("name", CHECKS)
 def test_fast_piece_computes_what_the_plain_path_does(name: str) -> None:
     torch.manual_seed(0)
-    assert CHECKS[name](fastchecks.Setting(CPU, "fp32")) <= fastchecks.LIMITS["fp32"]
+    assert CHECKS[name](Setting(CPU, "fp32")) <= LIMITS["fp32"]
 
 
 def test_a_wrong_piece_is_told(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

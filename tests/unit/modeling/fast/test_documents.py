@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from lab.bench import fastchecks
+from lab.bench.checking import LIMITS, Setting
+from lab.bench.piecechecks import check_short
 from lab.modeling.fast.documents import document_spans
 from lab.modeling.fast.kernels import by_triton
 
@@ -28,4 +29,4 @@ def test_spans(ends: list[int], begins: list[int], stops: list[int]) -> None:
 @pytest.mark.skipif(not by_triton(torch.zeros(1)), reason="needs Triton under its interpreter (TRITON_INTERPRET=1)")
 def test_kernels_attend_as_sdpa_does() -> None:
     torch.manual_seed(0)
-    assert fastchecks.check_short(fastchecks.Setting(torch.device("cpu"), "fp32")) <= fastchecks.LIMITS["fp32"]
+    assert check_short(Setting(torch.device("cpu"), "fp32")) <= LIMITS["fp32"]
